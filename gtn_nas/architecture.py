@@ -1,0 +1,54 @@
+"""A candidate's architecture: the name of its search space and the choices made in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+Choice = str | int | float | bool | None
+"""One JSON value."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An immutable point of a search space.
+
+    Search spaces hand out canonical architectures only (``SearchSpace.canonical``), so that equal
+    keys mean equal networks.
+
+    Attributes:
+        space: name of the search space.
+        choices: flat mapping of choice names to JSON values.
+    """
+
+    space: str
+    choices: Mapping[str, Choice]
+
+    def __post_init__(self) -> None:
+        """Freeze a private copy of the choices, in a fixed order."""
+        object.__setattr__(self, "choices", MappingProxyType(dict(sorted(self.choices.items()))))
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __reduce__(self) -> tuple[type[Architecture], tuple[str, dict[str, Choice]]]:
+        """Travel between processes as plain data (a mapping proxy cannot be pickled)."""
+        return type(self), (self.space, dict(self.choices))
+
+    def to_json(self) -> str:
+        """Return the choices as compact JSON with sorted keys."""
+        return json.dumps(dict(self.choices), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, space: str, text: str) -> Architecture:
+        """Read what ``to_json`` wrote."""
+        return cls(space, json.loads(text))
+
+    @cached_property
+    def key(self) -> str:
+        """16 hex digits of a SHA-256 over the space's name and the choices."""
+        return hashlib.sha256(f"{self.space}:{self.to_json()}".encode()).hexdigest()[:16]

@@ -1,0 +1,77 @@
+"""The one form every data source yields, and the rule by which it is split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Split:
+    """Labelled images.
+
+    Attributes:
+        images: ``(N, C, H, W)``, uint8.
+        labels: ``(N,)``, int64, class indices.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """Images of one data set in its three splits.
+
+    Teachers and final trainings learn from ``train``; every choice uses ``validation``; ``test``
+    is read once per final and once per published table.
+
+    Attributes:
+        name: what the user calls it, e.g. ``"digits"`` or ``"folder:photos"``.
+        train: images to learn from.
+        validation: images to choose by.
+        test: images to report by.
+        mean: per-channel mean of the training images, scaled to 0-1.
+        std: per-channel standard deviation of the training images, scaled to 0-1.
+        classes: class names; the label is the index.
+        fingerprint: hash of all images and labels before splitting (16 hex digits).
+        split_seed: seed of the split.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    fingerprint: str
+    split_seed: int
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Turn uint8 images ``(N, C, H, W)`` into float32 of about zero mean, unit variance."""
+        return normalise(images, self.mean, self.std)
+
+
+def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Scale uint8 images ``(N, C, H, W)`` to 0-1, subtract ``mean`` and divide by ``std``."""
+    shape = (1, -1, 1, 1)
+    offset = torch.tensor(mean, device=images.device).view(shape)
+    scale = torch.tensor(std, device=images.device).view(shape)
+    return (images.float().div_(255) - offset) / scale

@@ -1,0 +1,93 @@
+"""What every search space offers."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from gtn_nas.architecture import Architecture, Choice
+from gtn_nas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Scale = Literal["proxy", "final"]
+
+
+class SearchSpace(ABC):
+    """A set of architectures described by named choices.
+
+    A space of your own is a subclass with ``name``, ``choices`` and ``build``; sampling and
+    mutation follow from ``choices``. Override ``canonical`` where different choices can mean the
+    same network.
+
+    Attributes:
+        name: what architectures of this space carry in ``Architecture.space``.
+        choices: for every choice, its options (JSON values).
+    """
+
+    name: ClassVar[str]
+    choices: Mapping[str, Sequence[Choice]]
+
+    @abstractmethod
+    def build(
+        self,
+        architecture: Architecture,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        scale: Scale = "proxy",
+    ) -> nn.Module:
+        """Build the freshly initialised network of the canonical form.
+
+        Args:
+            architecture: a point of this space.
+            input_shape: channels, height and width of an image.
+            num_classes: number of logits.
+            scale: ``"proxy"`` for the small network that is ranked, ``"final"`` for the one that
+                is fully trained.
+
+        Returns:
+            A module from images ``(N, C, H, W)`` to logits ``(N, num_classes)``.
+        """
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Drop inactive choices and merge equal networks; the identity by default."""
+        return architecture
+
+    def architecture(self, choices: Mapping[str, Choice]) -> Architecture:
+        """Return the canonical architecture of the given choices.
+
+        Raises:
+            ConfigError: a choice is unknown or its value is not one of the options.
+        """
+        for name, value in choices.items():
+            if name not in self.choices:
+                raise ConfigError(f"search space {self.name!r} has no choice {name!r}")
+            if value not in self.choices[name]:
+                options = ", ".join(map(str, self.choices[name]))
+                raise ConfigError(f"{self.name}: {name}={value!r} is none of {options}")
+        return self.canonical(Architecture(self.name, choices))
+
+    def sample(self, rng: random.Random) -> Architecture:
+        """Draw every choice uniformly."""
+        return self.architecture({name: rng.choice(o) for name, o in self.choices.items()})
+
+    def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
+        """Change one choice at random, so that the key changes.
+
+        Choices that the canonical form dropped are drawn afresh, since a mutation can make them
+        active.
+
+        Raises:
+            ConfigError: no change of a single choice gives another network.
+        """
+        full = {name: rng.choice(o) for name, o in self.choices.items()} | dict(architecture.choices)
+        moves = [(n, v) for n, options in self.choices.items() for v in options if v != full[n]]
+        rng.shuffle(moves)
+        for name, value in moves:
+            mutant = self.architecture(full | {name: value})
+            if mutant.key != architecture.key:
+                return mutant
+        raise ConfigError(f"{self.name}: no single change of {architecture.key} gives another key")
