@@ -80,6 +80,8 @@ class Record:
     worker: str = ""
     node: str = ""
     device: str = ""
+    threads: int | None = None
+    torch_version: str = ""
     attempt: int = 1
     parent_key: str | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))

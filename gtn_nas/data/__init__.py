@@ -1,0 +1,87 @@
+"""Labelled images from every source, in one form and split by one rule.
+
+Importing this package costs nothing: torch and a source's own libraries are imported when a data
+set is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from gtn_nas.errors import DataError, UnknownNameError
+
+if TYPE_CHECKING:
+    from gtn_nas.data.base import ImageDataset, RawDataset
+
+MIN_SIDE = 8
+"""Height and width, in pixels, of the smallest images a search takes."""
+
+DATASETS: Mapping[str, str] = MappingProxyType(
+    {
+        "digits": "handwritten digits, grey 8x8, 1,797 images in 10 classes; needs no download",
+        "mnist": "handwritten digits, grey 28x28, 70,000 images in 10 classes; downloaded once",
+        "fashion_mnist": "clothes, grey 28x28, 70,000 images in 10 classes; downloaded once",
+        "cifar10": "animals and vehicles, RGB 32x32, 60,000 images in 10 classes; downloaded once",
+        "folder:DIR": "your image files, one folder per class, or train/ and test/ above them",
+        "parquet:DIR": "train*.parquet and test*.parquet with the columns image and label",
+    }
+)
+"""What ``load_dataset`` takes, each with one line of description."""
+
+
+def load_dataset(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    split_seed: int = 0,
+    image_size: int | None = None,
+) -> ImageDataset:
+    """Load a data set and split it into train, validation and test.
+
+    The splits follow from the data and ``split_seed`` alone (see ``gtn_nas.data.splits``).
+
+    Args:
+        name: one of ``DATASETS``, with a real folder in place of ``DIR``.
+        data_dir: folder that downloads go to and are found in; ``data`` by default.
+        split_seed: seed of the splits.
+        image_size: side in pixels of the square that every image is resized to; by default images
+            of equal size stay as they are, and those of a folder or of Parquet files become
+            squares of the median shorter side, at most 64.
+
+    Raises:
+        UnknownNameError: there is no data set of that name.
+        DataError: the source is missing, empty, damaged or too small, or the size is.
+        DownloadError: the data set is neither in ``data_dir`` nor can it be downloaded.
+    """
+    if image_size is not None and image_size < MIN_SIDE:
+        raise DataError(f"image_size {image_size} is too small; the least is {MIN_SIDE} pixels")
+    raw = _read(name, data_dir or Path("data"), image_size)
+
+    from gtn_nas.data.splits import split
+
+    return split(name, raw, split_seed)
+
+
+def _read(name: str, data_dir: Path, image_size: int | None) -> RawDataset:
+    """Import the one source that is asked for, and read it."""
+    match name.partition(":"):
+        case "digits", "", "":
+            from gtn_nas.data import digits
+
+            return digits.load(image_size)
+        case "mnist" | "fashion_mnist" | "cifar10", "", "":
+            from gtn_nas.data import torchvision_sources
+
+            return torchvision_sources.load(name, data_dir, image_size)
+        case "folder", _, directory if directory:
+            from gtn_nas.data import folder
+
+            return folder.load(Path(directory).expanduser(), image_size)
+        case "parquet", _, directory if directory:
+            from gtn_nas.data import parquet
+
+            return parquet.load(Path(directory).expanduser(), image_size)
+    raise UnknownNameError("data set", name, DATASETS)

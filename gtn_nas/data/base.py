@@ -25,6 +25,21 @@ class Split:
 
 
 @dataclass(frozen=True)
+class RawDataset:
+    """What a source yields: labelled images before the split rule.
+
+    Attributes:
+        train: images published for training, or all images.
+        test: images published for testing, of the same shape, if the source has any.
+        classes: class names; the label is the index.
+    """
+
+    train: Split
+    test: Split | None
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ImageDataset:
     """Images of one data set in its three splits.
 
@@ -75,3 +90,8 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     offset = torch.tensor(mean, device=images.device).view(shape)
     scale = torch.tensor(std, device=images.device).view(shape)
     return (images.float().div_(255) - offset) / scale
+
+
+def one_line(error: Exception) -> str:
+    """Return the first line of what another library complains about, to quote it in an error."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

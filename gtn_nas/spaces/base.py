@@ -83,7 +83,9 @@ class SearchSpace(ABC):
         Raises:
             ConfigError: no change of a single choice gives another network.
         """
-        full = {name: rng.choice(o) for name, o in self.choices.items()} | dict(architecture.choices)
+        full = {name: rng.choice(o) for name, o in self.choices.items()} | dict(
+            architecture.choices
+        )
         moves = [(n, v) for n, options in self.choices.items() for v in options if v != full[n]]
         rng.shuffle(moves)
         for name, value in moves:

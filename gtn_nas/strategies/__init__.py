@@ -1,0 +1,1 @@
+"""How the next architectures to try are chosen."""

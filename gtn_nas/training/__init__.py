@@ -1,0 +1,1 @@
+"""Full trainings on real data."""

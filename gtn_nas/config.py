@@ -1,0 +1,175 @@
+"""The validated configuration of a run; a YAML file is a run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gtn_nas.errors import ConfigError
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+RESUMABLE = frozenset(
+    {"candidates", "top_k", "executor", "workers", "cpus_per_worker", "gpus_per_worker", "address"}
+)
+"""What a resumed run may change; anything else would mix results that cannot be compared."""
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+C = TypeVar("C", bound=_Config)
+
+
+class DataConfig(_Config):
+    """Which images, and how they are split.
+
+    Attributes:
+        dataset: name of a data set, ``folder:DIR`` or ``parquet:DIR``.
+        data_dir: where downloadable data sets are kept.
+        image_size: side that a folder's or Parquet's images are resized to, in pixels.
+        split_seed: seed of the split into train, validation and (where none is published) test.
+        space: name of a search space, or ``module:Class``.
+        seed: seed of everything random but the split.
+    """
+
+    dataset: str = "digits"
+    data_dir: Path = Path("data")
+    image_size: Annotated[int, Field(ge=8)] | None = None
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    space: str = "conv_chain"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class SearchConfig(DataConfig):
+    """One search.
+
+    Attributes:
+        teacher: a shipped teacher's name or the path of an artefact; by default the shipped one
+            that fits the data set.
+        strategy: ``random`` or ``regularized_evolution``.
+        candidates: distinct architectures to evaluate.
+        top_k: how many of the best are fully trained.
+        rank_by: recorded column that ranks the candidates.
+        executor: ``ray`` or ``inline``.
+        workers: Ray actors; by default as many as fit.
+        cpus_per_worker: CPUs, and so threads, of one actor.
+        gpus_per_worker: GPUs of one actor; fractions share one.
+        timeout_s: seconds a candidate may take.
+        final_epochs: epochs of a full training.
+        address: Ray cluster to join; by default ``RAY_ADDRESS``, else a private local one.
+        out: run folder; by default ``runs/<dataset>-<space>-<time>``.
+    """
+
+    teacher: str | None = None
+    strategy: Literal["random", "regularized_evolution"] = "random"
+    candidates: PositiveInt = 200
+    top_k: Annotated[int, Field(ge=0)] = 3
+    rank_by: str = "proxy_accuracy"
+    executor: Literal["ray", "inline"] = "ray"
+    workers: PositiveInt | None = None
+    cpus_per_worker: PositiveFloat = 1.0
+    gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
+    timeout_s: PositiveFloat = 300.0
+    final_epochs: PositiveInt = 60
+    address: str | None = None
+    out: Path | None = None
+
+
+class PretrainConfig(DataConfig):
+    """One meta-training; what is not named here has one good value in ``MetaConfig``.
+
+    Attributes:
+        inner_steps: batches in the lesson (T).
+        batch_size: images in a synthetic batch (B).
+        meta_iterations: outer steps.
+        curriculum: ``full`` for a teacher; ``real_data`` for the control that learns only the
+            learners' step sizes.
+        learners_per_step: learners whose meta-gradients are averaged.
+        learning_rate: outer learning rate of generator and curriculum.
+        window: inner steps that are differentiated; all by default.
+        hidden: units of the generator's first layer.
+        channels: channels of the generator's smallest feature map.
+        noise_dim: length of a noise vector.
+        out: the artefact's path.
+    """
+
+    inner_steps: PositiveInt = 32
+    batch_size: PositiveInt = 64
+    meta_iterations: PositiveInt = 1000
+    curriculum: Literal["full", "real_data"] = "full"
+    learners_per_step: PositiveInt = 1
+    learning_rate: PositiveFloat = 0.01
+    window: PositiveInt | None = None
+    hidden: PositiveInt = 256
+    channels: PositiveInt = 64
+    noise_dim: PositiveInt = 64
+    out: Path | None = None
+
+
+def parse(kind: type[C], values: Mapping[str, Any]) -> C:
+    """Validate values into a configuration.
+
+    Raises:
+        ConfigError: names every misspelt key, with the nearest known one, and every bad value.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(kind, item) for item in error.errors()]
+        raise ConfigError("; ".join(problems)) from error
+
+
+def _problem(kind: type[_Config], item: Any) -> str:
+    name = ".".join(map(str, item["loc"]))
+    if item["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, kind.model_fields, n=1)
+        return f"unknown setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"{name}: {item['msg'].lower()} (got {item['input']!r})"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a configuration file as a mapping.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or not a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"configuration {path} is not YAML: {reason}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"configuration {path} must be a mapping of settings, e.g. `seed: 0`")
+    return values
+
+
+def to_yaml(config: _Config) -> str:
+    """Return a configuration as the YAML that reads back equal."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def refuse_changes(stored: SearchConfig, wanted: SearchConfig) -> None:
+    """Allow a resume to change only what keeps results comparable.
+
+    Raises:
+        ConfigError: shows every other difference.
+    """
+    old, new = stored.model_dump(), wanted.model_dump()
+    changed = [n for n in old if old[n] != new[n] and n not in RESUMABLE | {"out", "data_dir"}]
+    if changed:
+        shown = ", ".join(f"{n}: {old[n]} -> {new[n]}" for n in changed)
+        raise ConfigError(
+            f"a resumed run cannot change {shown}; only {', '.join(sorted(RESUMABLE))} may differ"
+        )

@@ -1,0 +1,74 @@
+"""Public data sets by torchvision: downloaded once, found in their folder ever after."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gtn_nas.data.base import RawDataset, Split
+from gtn_nas.data.images import resize
+from gtn_nas.data.torchvision_import import import_torchvision
+from gtn_nas.errors import DataError, DownloadError
+
+CLASS_NAMES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
+"""The class of ``torchvision.datasets`` for each name."""
+
+SILENCE_S = 10.0
+"""How long a server may be silent before a download is given up."""
+
+
+def load(name: str, data_dir: Path, image_size: int | None) -> RawDataset:
+    """Read one of ``CLASS_NAMES`` from ``data_dir``, where it is downloaded if it is missing.
+
+    Torchvision checks the MD5 of every archive, also of one that was copied there by hand.
+
+    Raises:
+        DownloadError: it is not there and cannot be downloaded.
+        DataError: its unpacked files are damaged.
+    """
+    dataset_class = getattr(import_torchvision("torchvision.datasets"), CLASS_NAMES[name])
+    train = _fetch(name, dataset_class, data_dir, train=True)
+    test = _fetch(name, dataset_class, data_dir, train=False)
+    return RawDataset(_split(train, image_size), _split(test, image_size), tuple(train.classes))
+
+
+def _fetch(name: str, dataset_class: Any, data_dir: Path, *, train: bool) -> Any:
+    """Build torchvision's data set, and say in one line why that failed."""
+    try:
+        with _timeout(SILENCE_S):
+            return dataset_class(data_dir.expanduser(), train=train, download=True)
+    except (AssertionError, EOFError, ValueError) as error:
+        raise DataError(
+            f"the files of {name} in {str(data_dir)!r} are damaged; delete them and run again"
+        ) from error
+    except (OSError, RuntimeError, HTTPException) as error:
+        cause = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise DownloadError(
+            f"could not download {name} to {str(data_dir)!r} ({cause}); connect to the network, "
+            f"copy the folder from where it was downloaded, or use 'digits', which needs neither"
+        ) from error
+
+
+@contextmanager
+def _timeout(seconds: float) -> Iterator[None]:
+    """Give up on silent servers; torchvision itself would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _split(dataset: Any, image_size: int | None) -> Split:
+    """Turn ``(N, H, W)`` or ``(N, H, W, 3)`` pixels into ``(N, C, H, W)``."""
+    pixels = torch.as_tensor(dataset.data)
+    channels_last = pixels.unsqueeze(3) if pixels.dim() == 3 else pixels
+    images = channels_last.permute(0, 3, 1, 2).contiguous()
+    return Split(resize(images, image_size), torch.as_tensor(dataset.targets))

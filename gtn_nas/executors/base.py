@@ -1,0 +1,131 @@
+"""What every executor offers: trials go in, records come out as they finish."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from numpy.typing import NDArray
+
+from gtn_nas.errors import ConfigError
+from gtn_nas.trial import Evaluate, Record, Status, Trial
+
+Arrays = Mapping[str, NDArray[Any]]
+"""What all workers share, by name: the teacher's batches, validation images and the like."""
+
+MAX_ERROR = 500
+"""Characters kept of what a candidate raised."""
+
+
+class EvaluatorFactory(Protocol):
+    """Makes the function that scores trials; picklable, called once in each worker."""
+
+    def __call__(self, arrays: Arrays) -> Evaluate:
+        """Prepare a worker, e.g. move the arrays to its device.
+
+        Args:
+            arrays: the shared arrays, read-only. Workers of one machine see the same memory pages,
+                and ``torch.from_numpy`` would let them be written through: copy first.
+        """
+
+
+class Executor(ABC):
+    """Evaluates trials on a fixed number of workers.
+
+    Use it as a context manager, or call ``close``. A trial whose evaluation raises, takes too long
+    or ends its worker still gives a record; only a failure that no other candidate would escape
+    ends a run.
+
+    Attributes:
+        workers: how many trials are evaluated at the same time.
+    """
+
+    workers: int
+
+    @abstractmethod
+    def run(self, trials: Iterable[Trial]) -> Iterator[Record]:
+        """Evaluate every trial and yield its record as soon as it is there.
+
+        A trial is pulled only when a worker has room for it, and after every finished record was
+        yielded, so that an iterable can choose a trial by the records seen so far. At most two
+        trials per worker are pulled and not yet yielded. An iterable that raises, or a caller that
+        stops early, gives up the evaluations under way.
+
+        Yields:
+            One record for each trial, in the order in which they finish.
+
+        Raises:
+            EnvironmentFailure: no evaluator could be made from the factory.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the workers; harmless when repeated."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def attempt(evaluate: Evaluate, trial: Trial) -> Record:
+    """Evaluate a trial, and turn whatever it raises into a record.
+
+    Only what asks the whole process to stop passes through: ``KeyboardInterrupt``, ``SystemExit``
+    and ``DeadlinePassed``.
+    """
+    try:
+        record = evaluate(trial)
+        if not isinstance(record, Record):
+            raise TypeError(f"the evaluator returned {type(record).__name__}, not a Record")
+    except (KeyboardInterrupt, SystemExit, DeadlinePassed):
+        raise
+    except BaseException as error:  # some extension modules raise past Exception when they panic
+        return failure(trial, error)
+    return record
+
+
+def failure(trial: Trial, error: BaseException) -> Record:
+    """Return the record of a trial that raised: out of memory, or failed."""
+    names = {kind.__name__ for kind in type(error).__mro__}  # by name: torch need not be there
+    status = Status.OOM if names & {"MemoryError", "OutOfMemoryError"} else Status.FAILED
+    return Record.of(trial, status, error=one_line(error))
+
+
+def timeout(trial: Trial, timeout_s: float) -> Record:
+    """Return the record of a trial that outlasted its deadline."""
+    return Record.of(trial, Status.TIMEOUT, error=f"not finished after {timeout_s:g} s")
+
+
+def one_line(error: BaseException) -> str:
+    """Return ``"ValueError: what was wrong"`` in at most 500 printable characters."""
+    try:
+        text = str(error)
+    except Exception:  # the error of a candidate can be as broken as the candidate
+        text = ""
+    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_ERROR])
+    return " ".join(printable.split())[:MAX_ERROR]
+
+
+def require_positive(**options: float | None) -> None:
+    """Check options that must be above zero where they are given.
+
+    Raises:
+        ConfigError: one of them is not.
+    """
+    for name, value in options.items():
+        if value is not None and not value > 0:
+            raise ConfigError(f"{name} must be above 0, not {value}")
+
+
+class DeadlinePassed(BaseException):
+    """Raised inside a candidate of this process; past ``except Exception`` on purpose."""

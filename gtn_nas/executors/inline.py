@@ -1,0 +1,92 @@
+"""Evaluation in this very process: no Ray, every step open to a debugger."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from types import FrameType
+
+import numpy as np
+
+from gtn_nas.errors import EnvironmentFailure
+from gtn_nas.executors.base import (
+    Arrays,
+    DeadlinePassed,
+    EvaluatorFactory,
+    Executor,
+    attempt,
+    one_line,
+    require_positive,
+    timeout,
+)
+from gtn_nas.trial import Evaluate, Record, Trial
+
+_REPEAT_S = 1.0
+"""A candidate that swallows the deadline meets it again after so long."""
+
+
+class InlineExecutor(Executor):
+    """One trial after the other, in the calling process.
+
+    The deadline is an alarm signal: there is none on Windows or outside the main thread, and a call
+    into compiled code is interrupted only when it returns. ``KeyboardInterrupt`` and ``SystemExit``
+    end the run; a candidate that ends its process ends this one.
+
+    Args:
+        factory: makes the function that scores a trial; called at the first trial.
+        arrays: what the factory gets; handed over as read-only views.
+        timeout_s: deadline of one candidate in seconds; none by default.
+        threads: intra-operation threads of torch while this executor is open; as they are by
+            default. One thread per worker is what Ray workers of one CPU use.
+
+    Raises:
+        ConfigError: ``timeout_s`` or ``threads`` is not above zero.
+    """
+
+    workers = 1
+
+    def __init__(
+        self,
+        factory: EvaluatorFactory,
+        arrays: Arrays,
+        timeout_s: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        require_positive(timeout_s=timeout_s, threads=threads)
+        self._factory = factory
+        self._arrays = arrays
+        self._timeout_s = timeout_s
+        self._evaluate: Evaluate | None = None
+        self._threads_before = _set_torch_threads(threads) if threads else None
+
+    def run(self, trials: Iterable[Trial]) -> Iterator[Record]:
+        """Evaluate each trial when it is pulled; see ``Executor.run``."""
+        evaluate = self._evaluate = self._evaluate or self._prepare()
+        for trial in trials:
+            record = self._attempt(evaluate, trial)
+            yield replace(record, worker="inline", node=platform.node())
+
+    def close(self) -> None:
+        """Forget the evaluator and give torch its threads back."""
+        self._evaluate = None
+        if self._threads_before:
+            self._threads_before = _set_torch_threads(self._threads_before) and None
+
+    def _prepare(self) -> Evaluate:
+        views = {name: array.view() for name, array in self._arrays.items()}
+        for view in views.values():
+            view.flags.writeable = False
+        try:
+            return self._factory(views)
+        except Exception as error:
+            raise EnvironmentFailure(f"no evaluator could be made: {one_line(error)}") from error
+
+    def _attempt(self, evaluate: Evaluate, trial: Trial) -> Record:
+        on_main_thread = threading.current_thread() is threading.main_thread()
+        if self._timeout_s is None or not on_main_thread or not hasattr(signal, "setitimer"):
+            return attempt(evaluate, trial)
+        return _attempt_within(self._timeout_s, evaluate, trial)

@@ -1,0 +1,264 @@
+"""Makes a teacher: brings data, search space and meta-training together."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gtn_nas.architecture import Architecture
+from gtn_nas.config import PretrainConfig, to_yaml
+from gtn_nas.data import load_dataset
+from gtn_nas.data.base import ImageDataset, Split
+from gtn_nas.errors import ConfigError, TeacherError
+from gtn_nas.spaces import get_space
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.artifact import TeacherHeader, round_to_16_bits, save_teacher
+from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
+from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
+from gtn_nas.teacher.meta_training import MetaConfig, MetaStep, MetaTrainer
+from gtn_nas.trial import derived_seed
+
+CALIBRATION_IMAGES = 512
+"""Training images that batch statistics are estimated on before scoring."""
+HELD_OUT_EVERY = 50
+HELD_OUT_LEARNERS = 5
+CHECKPOINT_EVERY = 25
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One outer step, as shown to a person.
+
+    Attributes:
+        step: what the step showed.
+        held_out_accuracy: latest mean validation accuracy (0-1) of held-out learners.
+    """
+
+    step: MetaStep
+    held_out_accuracy: float | None
+
+
+def is_held_out(architecture: Architecture) -> bool:
+    """Tell whether meta-training must never see this architecture: one key in eight."""
+    return int(architecture.key, 16) % 8 == 0
+
+
+def sample_architecture(space: SearchSpace, seed: int, *, held_out: bool) -> Architecture:
+    """Sample an architecture on the wanted side of the hold-out rule."""
+    rng = random.Random(seed)
+    while True:
+        architecture = space.sample(rng)
+        if is_held_out(architecture) == held_out:
+            return architecture
+
+
+@dataclass(frozen=True)
+class LearnerSampler:
+    """Builds freshly sampled learners with fresh weights, both from one seed."""
+
+    space: SearchSpace
+    dataset: ImageDataset
+    device: torch.device
+    held_out: bool = False
+
+    def __call__(self, seed: int) -> nn.Module:
+        """Return a network at proxy scale."""
+        architecture = sample_architecture(self.space, seed, held_out=self.held_out)
+        torch.manual_seed(seed)
+        shape, classes = self.dataset.image_shape, self.dataset.num_classes
+        return self.space.build(architecture, shape, classes, "proxy").to(self.device)
+
+
+def lesson_accuracies(
+    lesson_for: Callable[[int], Lesson],
+    sampler: LearnerSampler,
+    split: Split,
+    seeds: Sequence[int],
+) -> list[float]:
+    """Teach one learner per seed and return each one's accuracy (0-1) on a split.
+
+    A learner that diverges scores zero.
+    """
+    dataset, device = sampler.dataset, sampler.device
+    calibration = calibration_images(dataset).to(device)
+    images, labels = dataset.normalise(split.images).to(device), split.labels.to(device)
+    accuracies = []
+    for seed in seeds:
+        learner = sampler(seed)
+        try:
+            teach(learner, lesson_for(seed))
+            estimate_batch_statistics(learner, calibration)
+            accuracies.append(score(learner, images, labels)[0])
+        except FloatingPointError:
+            accuracies.append(0.0)
+    return accuracies
+
+
+def calibration_images(dataset: ImageDataset) -> Tensor:
+    """Return the fixed, normalised training images that batch statistics come from."""
+    return dataset.normalise(dataset.train.images[:CALIBRATION_IMAGES])
+
+
+class Pretraining:
+    """One meta-training that can be interrupted at any moment and resumed.
+
+    Args:
+        config: what to train.
+        resume: continue from the checkpoint beside ``config.out``.
+
+    Raises:
+        ConfigError: the configuration asks for what the data cannot give.
+        TeacherError: there is a checkpoint already and ``resume`` is not set, or there is none.
+    """
+
+    def __init__(self, config: PretrainConfig, *, resume: bool = False) -> None:
+        self.config = config
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dataset = load_dataset(
+            config.dataset,
+            data_dir=config.data_dir,
+            split_seed=config.split_seed,
+            image_size=config.image_size,
+        )
+        if config.batch_size < self.dataset.num_classes:
+            raise ConfigError(
+                f"--batch-size {config.batch_size} is smaller than the "
+                f"{self.dataset.num_classes} classes of {config.dataset}; every batch shows each"
+            )
+        self.space = get_space(config.space)
+        default = Path(f"{config.dataset.replace(':', '_').replace('/', '_')}-{self.space.name}")
+        self.out = config.out or default.with_suffix(".safetensors")
+        self.checkpoint = self.out.with_suffix(".checkpoint")
+        torch.manual_seed(derived_seed(config.seed, "teacher"))
+        images = self.dataset.normalise(self.dataset.train.images).to(self.device)
+        labels = self.dataset.train.labels.to(self.device)
+        self.trainer = MetaTrainer(
+            self._source(images, labels), self._meta_config(), self._sampler(), images, labels
+        )
+        self._restore(resume)
+
+    def run(self) -> Iterator[Progress]:
+        """Take the remaining outer steps, saving a checkpoint every few."""
+        accuracy: float | None = None
+        for step in self.trainer.run():
+            if step.iteration % HELD_OUT_EVERY == 0:
+                accuracy = self.held_out_accuracy(HELD_OUT_LEARNERS)
+            if step.iteration % CHECKPOINT_EVERY == 0:
+                self._save_checkpoint()
+            yield Progress(step, accuracy)
+
+    def held_out_accuracy(self, learners: int) -> float:
+        """Return the mean validation accuracy (0-1) of never-seen learners after the lesson."""
+        seeds = [derived_seed(self.config.seed, "held out", i) for i in range(learners)]
+        accuracies = lesson_accuracies(
+            self.lesson, self._sampler(held_out=True), self.dataset.validation, seeds
+        )
+        return sum(accuracies) / len(accuracies)
+
+    @torch.no_grad()
+    def lesson(self, seed: int) -> Lesson:
+        """Return the lesson as it stands; only the real-data control depends on the seed."""
+        return self.trainer.source.lesson(torch.Generator().manual_seed(seed))
+
+    def finish(self, learners: int = 20) -> tuple[Path, float]:
+        """Round to 16 bits, measure, write the artefact and remove the checkpoint.
+
+        Returns:
+            The artefact's path and its mean held-out validation accuracy (0-1).
+
+        Raises:
+            ConfigError: the real-data control has nothing to ship.
+        """
+        teacher = self.trainer.source
+        if not isinstance(teacher, Teacher):
+            raise ConfigError("curriculum real_data is a control; it makes no teacher to save")
+        round_to_16_bits(teacher)
+        accuracy = self.held_out_accuracy(learners)
+        save_teacher(teacher, self._header(accuracy), self.out)
+        self.checkpoint.unlink(missing_ok=True)
+        return self.out, accuracy
+
+    def _source(self, images: Tensor, labels: Tensor) -> Teacher | RealData:
+        config = self.config
+        if config.curriculum == "real_data":
+            return RealData(images, labels, config.inner_steps, config.batch_size).to(self.device)
+        sizes = TeacherConfig(
+            image_shape=self.dataset.image_shape,
+            num_classes=self.dataset.num_classes,
+            inner_steps=config.inner_steps,
+            batch_size=config.batch_size,
+            noise_dim=config.noise_dim,
+            hidden=config.hidden,
+            channels=config.channels,
+        )
+        return Teacher(sizes).to(self.device)
+
+    def _meta_config(self) -> MetaConfig:
+        return MetaConfig(
+            iterations=self.config.meta_iterations,
+            learners_per_step=self.config.learners_per_step,
+            learning_rate=self.config.learning_rate,
+            window=self.config.window,
+            seed=self.config.seed,
+        )
+
+    def _sampler(self, *, held_out: bool = False) -> LearnerSampler:
+        return LearnerSampler(self.space, self.dataset, self.device, held_out)
+
+    def _identity(self) -> str:
+        """Return all that must be equal for a checkpoint to be continued."""
+        return to_yaml(self.config) + self.dataset.fingerprint
+
+    def _save_checkpoint(self) -> None:
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.checkpoint.with_name(f".{self.checkpoint.name}.{os.getpid()}")
+        torch.save({"identity": self._identity(), **self.trainer.state_dict()}, aside)
+        os.replace(aside, self.checkpoint)
+
+    def _restore(self, resume: bool) -> None:
+        if not resume:
+            if self.checkpoint.exists():
+                raise TeacherError(
+                    f"{self.checkpoint} holds an unfinished meta-training; continue it with "
+                    "--resume, delete it, or choose another --out"
+                )
+            return
+        if not self.checkpoint.exists():
+            raise TeacherError(f"no checkpoint at {self.checkpoint}; start without --resume")
+        state: dict[str, Any] = torch.load(
+            self.checkpoint, map_location=self.device, weights_only=True
+        )
+        if state.pop("identity") != self._identity():
+            raise TeacherError(
+                f"{self.checkpoint} belongs to other settings or other data; repeat the command "
+                "it was started with, and --resume"
+            )
+        self.trainer.load_state_dict(state)
+
+    def _header(self, accuracy: float) -> TeacherHeader:
+        dataset, config = self.dataset, self.config
+        return TeacherHeader(
+            dataset=config.dataset,
+            fingerprint=dataset.fingerprint,
+            split_seed=dataset.split_seed,
+            classes=dataset.classes,
+            mean=dataset.mean,
+            std=dataset.std,
+            image_shape=dataset.image_shape,
+            space=config.space,
+            inner_steps=config.inner_steps,
+            batch_size=config.batch_size,
+            generator={n: getattr(config, n) for n in ("noise_dim", "hidden", "channels")},
+            meta_training=asdict(self.trainer.config),
+            seed=config.seed,
+            versions={"torch": str(torch.__version__), "python": platform.python_version()},
+            validation_accuracy=accuracy,
+        )

@@ -1,0 +1,67 @@
+"""What every proxy offers, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from torch import Tensor, nn
+
+from gtn_nas.trial import Trial
+
+Direction = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class ProxyData:
+    """Real images on the worker's device, normalised.
+
+    Attributes:
+        calibration: ``(N, C, H, W)`` training images that batch statistics are estimated on.
+        images: ``(N, C, H, W)`` validation images.
+        labels: ``(N,)`` their classes.
+    """
+
+    calibration: Tensor
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a proxy found.
+
+    Attributes:
+        columns: finite scores by the name of their column.
+        train_s: seconds of training.
+        eval_s: seconds of scoring.
+    """
+
+    columns: Mapping[str, float]
+    train_s: float
+    eval_s: float
+
+
+class Proxy(Protocol):
+    """Estimates how good a candidate would be after a full training.
+
+    Attributes:
+        directions: whether higher or lower is better, for every column it fills.
+        source: where it comes from.
+    """
+
+    directions: ClassVar[Mapping[str, Direction]]
+    source: ClassVar[str]
+
+    def __call__(self, build: Callable[[], nn.Module], trial: Trial, data: ProxyData) -> Scores:
+        """Score one candidate.
+
+        Args:
+            build: returns the candidate with weights seeded by the trial, on the data's device.
+            trial: budget and seed.
+            data: real images to score on.
+
+        Raises:
+            FloatingPointError: the candidate diverged, so that there is no finite score.
+        """

@@ -1,0 +1,95 @@
+"""Chains of two to six convolutions: small, cheap and diverse candidates for any image."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from gtn_nas.architecture import Architecture
+from gtn_nas.spaces.base import Scale, SearchSpace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MAX_DEPTH = 6
+
+
+class ConvChain(SearchSpace):
+    """Depth, and per layer width, kernel and kind; one normalisation, head and way to halve.
+
+    The first layers halve the resolution until the smaller side is about four pixels, so that
+    cost hardly grows with the image. Proxy and final network are the same.
+    """
+
+    name = "conv_chain"
+    choices = MappingProxyType(
+        {
+            "depth": tuple(range(2, MAX_DEPTH + 1)),
+            "norm": ("weight_norm", "batch_norm", "group_norm"),
+            "head": ("global_pool", "flatten"),
+            "halve": ("pool", "stride"),
+            "residual": (False, True),
+            **{f"width_{i}": (16, 24, 32, 56) for i in range(1, MAX_DEPTH + 1)},
+            **{f"kernel_{i}": (3, 5) for i in range(1, MAX_DEPTH + 1)},
+            **{f"conv_{i}": ("plain", "separable") for i in range(1, MAX_DEPTH + 1)},
+        }
+    )
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Drop the layers beyond the depth, and ``residual`` where no two widths match."""
+        chosen = architecture.choices
+        depth = int(chosen["depth"] or 0)
+        layers = range(1, depth + 1)
+        kept = {name: chosen[name] for name in ("depth", "norm", "head", "halve", "residual")}
+        for part in ("width", "kernel", "conv"):
+            kept |= {f"{part}_{i}": chosen[f"{part}_{i}"] for i in layers}
+        widths = [kept[f"width_{i}"] for i in layers]
+        if all(a != b for a, b in pairwise(widths)):
+            kept["residual"] = False
+        return Architecture(self.name, kept)
+
+    def build(
+        self,
+        architecture: Architecture,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        scale: Scale = "proxy",
+    ) -> nn.Module:
+        """Build the chain; see ``SearchSpace.build``."""
+        from torch import nn
+
+        from gtn_nas.spaces.conv_chain_layers import Classifier, ConvBlock
+
+        chosen = self.canonical(architecture).choices
+        depth = int(chosen["depth"] or 0)
+        channels, height, width = input_shape
+        halvings = halvings_of(min(height, width))
+        layers: list[nn.Module] = []
+        for i in range(1, depth + 1):
+            out_channels = int(chosen[f"width_{i}"] or 0)
+            block = ConvBlock(
+                channels,
+                out_channels,
+                kernel=int(chosen[f"kernel_{i}"] or 0),
+                separable=chosen[f"conv_{i}"] == "separable",
+                norm=str(chosen["norm"]),
+                halve=str(chosen["halve"]) if i <= halvings else None,
+                # Greyscale or colour images are no features to add to.
+                residual=bool(chosen["residual"]) and i > 1,
+            )
+            layers.append(block)
+            channels = out_channels
+            if i <= halvings:
+                height, width = math.ceil(height / 2), math.ceil(width / 2)
+        if chosen["head"] == "global_pool":
+            layers += [nn.AdaptiveAvgPool2d(1), Classifier(channels, num_classes)]
+        else:
+            layers.append(Classifier(channels * height * width, num_classes))
+        return nn.Sequential(*layers)
+
+
+def halvings_of(side: int) -> int:
+    """Return how often a side of that many pixels is halved, until about four are left."""
+    return max(1, round(math.log2(side / 4)))

@@ -1,0 +1,53 @@
+"""Regularised evolution: mutate the best of a random few, retire the oldest."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.strategies.base import Strategy
+from gtn_nas.trial import Record, Status, Trial
+
+
+class RegularizedEvolution(Strategy):
+    """Ageing evolution by mutation alone.
+
+    Source: Real et al. 2019, arXiv 1802.01548, algorithm 1. It is asynchronous: a trial asked for
+    before the population is full is a random one, and nobody waits for the slowest. Trials that
+    did not end ``ok`` never enter the population.
+
+    Args:
+        space: where architectures come from.
+        budget: training steps of every trial.
+        seed: the run's seed; it seeds the first population too.
+        order: sort key of a record, the best first.
+        population: how many of the latest trials are alive.
+        sample: how many of them compete to be the parent.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        budget: int,
+        seed: int,
+        order: Callable[[Record], tuple[float, ...]],
+        population: int = 50,
+        sample: int = 10,
+    ) -> None:
+        super().__init__(space, budget, seed)
+        self.order, self.sample = order, sample
+        self.population: deque[Record] = deque(maxlen=population)
+
+    def tell(self, records: Sequence[Record]) -> None:
+        """Add the records to the population; the oldest leave it."""
+        self.population.extend(r for r in records if r.status is Status.OK)
+
+    def propose(self, rng: random.Random) -> Trial:
+        """Mutate the best of a random sample, or sample while the population is filling."""
+        if len(self.population) < (self.population.maxlen or 0):
+            return Trial(self.space.sample(rng), self.budget, -1)
+        parent = min(rng.sample(list(self.population), self.sample), key=self.order)
+        child = self.space.mutate(parent.architecture, rng)
+        return Trial(child, self.budget, -1, parent.key)

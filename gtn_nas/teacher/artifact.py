@@ -1,0 +1,152 @@
+"""The teacher as a file: safetensors with everything a user must know in its header."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from gtn_nas.errors import TeacherError, UnknownNameError
+
+if TYPE_CHECKING:
+    from gtn_nas.teacher.curriculum import Teacher
+
+SHIPPED = Path(__file__).parents[1] / "teachers"
+FORMAT = "gtn-nas teacher 1"
+
+
+class TeacherHeader(BaseModel):
+    """What stands in an artefact's header.
+
+    Attributes:
+        dataset: name of the data set it was meta-trained on.
+        fingerprint: hash of that data set, before splitting.
+        split_seed: seed of the split whose training images it saw.
+        classes: class names, in the order of the labels.
+        mean: per-channel mean that images are normalised with.
+        std: per-channel standard deviation that images are normalised with.
+        image_shape: channels, height and width.
+        space: search space its learners were sampled from.
+        inner_steps: batches in the lesson (T).
+        batch_size: images in a batch (B).
+        generator: sizes of the generator.
+        meta_training: configuration of the meta-training.
+        seed: seed of the meta-training.
+        versions: versions of the packages that made it.
+        validation_accuracy: mean accuracy (0-1) of held-out learners on validation images,
+            measured after rounding to 16 bits.
+        rank_correlation: Spearman correlation of its ranking with full trainings, if measured.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str
+    fingerprint: str
+    split_seed: int
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_shape: tuple[int, int, int]
+    space: str
+    inner_steps: int
+    batch_size: int
+    generator: dict[str, int]
+    meta_training: dict[str, int | float | str | None]
+    seed: int
+    versions: dict[str, str]
+    validation_accuracy: float | None = None
+    rank_correlation: float | None = None
+
+
+def shipped_teachers() -> dict[str, Path]:
+    """Return the teachers that come with the package, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+
+
+def resolve_teacher(name: str) -> Path:
+    """Return the file of a shipped teacher's name or of a path.
+
+    Raises:
+        TeacherError: the path does not exist.
+        UnknownNameError: it is neither a path nor a shipped teacher.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise TeacherError(f"no teacher at {name}; make one with `gtn-nas pretrain`")
+    shipped = shipped_teachers()
+    if name not in shipped:
+        raise UnknownNameError("teacher", name, shipped)
+    return shipped[name]
+
+
+def round_to_16_bits(teacher: Teacher) -> None:
+    """Round every weight in place to what the artefact stores."""
+    for parameter in teacher.parameters():
+        parameter.data = parameter.data.half().float()
+
+
+def save_teacher(teacher: Teacher, header: TeacherHeader, path: Path) -> None:
+    """Write the artefact whole or not at all, weights in 16 bits."""
+    from safetensors.torch import save_file
+
+    tensors = {n: p.detach().half().contiguous().cpu() for n, p in teacher.named_parameters()}
+    metadata = {"format": FORMAT, "header": header.model_dump_json()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(tensors, aside, metadata=metadata)
+    os.replace(aside, path)
+
+
+def read_header(path: Path) -> TeacherHeader:
+    """Read the header alone; torch is not imported.
+
+    Raises:
+        TeacherError: the file is not a teacher artefact.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            raise TeacherError(f"{path} is a safetensors file, but not a teacher of gtn-nas")
+        return TeacherHeader.model_validate_json(metadata["header"])
+    except (SafetensorError, OSError) as error:
+        raise TeacherError(f"{path} is not a readable safetensors file: {error}") from error
+    except (ValidationError, KeyError) as error:
+        raise TeacherError(
+            f"{path}: its header is damaged or from another version; meta-train it again"
+        ) from error
+
+
+def load_teacher(path: Path) -> tuple[Teacher, TeacherHeader]:
+    """Load generator, curriculum and step sizes, in 32 bits on the CPU.
+
+    Raises:
+        TeacherError: the file is not a teacher artefact, or its weights do not fit its header.
+    """
+    from safetensors.torch import load_file
+
+    from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
+
+    header = read_header(path)
+    teacher = Teacher(
+        TeacherConfig(
+            image_shape=header.image_shape,
+            num_classes=len(header.classes),
+            inner_steps=header.inner_steps,
+            batch_size=header.batch_size,
+            **header.generator,
+        )
+    )
+    try:
+        weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+        missing, unexpected = teacher.load_state_dict(weights, strict=False)
+        if unexpected or set(missing) - {"labels"}:
+            raise TeacherError(f"{path}: weights are missing or foreign; meta-train it again")
+    except (SafetensorError, RuntimeError) as error:
+        raise TeacherError(f"{path}: weights do not fit the header: {error}") from error
+    return teacher.eval(), header

@@ -1,0 +1,128 @@
+"""The teacher as a whole: generator, curriculum and the learner's step sizes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gtn_nas.teacher.generator import Generator
+from gtn_nas.teacher.inner_loop import Lesson
+
+MAX_LEARNING_RATE = 1.0
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """Sizes of a teacher.
+
+    Attributes:
+        image_shape: channels, height and width.
+        num_classes: number of labels.
+        inner_steps: batches in a lesson (T).
+        batch_size: images in a batch (B).
+        noise_dim: length of a noise vector.
+        hidden: units of the generator's first layer.
+        channels: channels of the generator's smallest feature map.
+    """
+
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    inner_steps: int = 32
+    batch_size: int = 64
+    noise_dim: int = 64
+    hidden: int = 256
+    channels: int = 64
+
+
+class StepSizes(nn.Module):
+    """A learned learning rate and momentum for every step (Such et al. 2019, section 3.1).
+
+    Rates are kept as bounded logarithms and momenta as logits, so that any update is a valid one.
+    """
+
+    def __init__(self, steps: int, learning_rate: float = 0.2, momentum: float = 0.5) -> None:
+        super().__init__()
+        self.log_rate = nn.Parameter(torch.full((steps,), math.log(learning_rate)))
+        self.momentum_logit = nn.Parameter(
+            torch.full((steps,), math.log(momentum / (1 - momentum)))
+        )
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Return learning rates and momenta, each ``(T,)``."""
+        rates = self.log_rate.clamp(max=math.log(MAX_LEARNING_RATE)).exp()
+        return rates, self.momentum_logit.sigmoid()
+
+
+class Teacher(nn.Module):
+    """A Generative Teaching Network with a full curriculum.
+
+    Every step has its own learned noise, so the lesson is a fixed sequence of batches. Labels are
+    spread evenly over each batch. Source: Such et al. 2019, arXiv 1912.07768, section 3.2.
+    """
+
+    def __init__(self, config: TeacherConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = Generator(
+            config.noise_dim,
+            config.num_classes,
+            config.image_shape,
+            config.hidden,
+            config.channels,
+        )
+        self.noise = nn.Parameter(
+            torch.randn(config.inner_steps, config.batch_size, config.noise_dim)
+        )
+        self.step_sizes = StepSizes(config.inner_steps)
+        labels = torch.arange(config.inner_steps * config.batch_size) % config.num_classes
+        self.labels: Tensor
+        self.register_buffer("labels", labels.view(config.inner_steps, config.batch_size))
+
+    def lesson(self, rng: torch.Generator | None = None) -> Lesson:
+        """Draw all batches in one pass of the generator."""
+        images = self.generator(self.noise.flatten(0, 1), self.labels.flatten())
+        rates, momenta = self.step_sizes()
+        return Lesson(
+            images.view(*self.labels.shape, *images.shape[1:]), self.labels, rates, momenta
+        )
+
+
+class RealData(nn.Module):
+    """The control: real batches, only the step sizes are learned.
+
+    Args:
+        images: ``(N, C, H, W)`` normalised training images.
+        labels: ``(N,)`` class indices.
+        inner_steps: batches in a lesson (T).
+        batch_size: images in a batch (B).
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, inner_steps: int, batch_size: int) -> None:
+        super().__init__()
+        self.images, self.labels = images, labels
+        self.inner_steps, self.batch_size = inner_steps, batch_size
+        self.step_sizes = StepSizes(inner_steps)
+
+    def lesson(self, rng: torch.Generator) -> Lesson:
+        """Draw batches without replacement, pass after pass over the data."""
+        rates, momenta = self.step_sizes()
+        return real_lesson(self.images, self.labels, self.batch_size, rates, momenta, rng)
+
+
+def real_lesson(
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    rates: Tensor,
+    momenta: Tensor,
+    rng: torch.Generator,
+) -> Lesson:
+    """Return a lesson of shuffled real batches, as many as there are learning rates."""
+    steps, needed = len(rates), len(rates) * batch_size
+    passes = math.ceil(needed / len(labels))
+    order = torch.cat([torch.randperm(len(labels), generator=rng) for _ in range(passes)])
+    order = order[:needed].view(steps, batch_size).to(images.device)
+    return Lesson(images[order], labels[order], rates, momenta)
