@@ -1,0 +1,53 @@
+"""Neural architecture search with a Generative Teaching Network as its proxy evaluator.
+
+The public names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gtn_nas.architecture import Architecture
+    from gtn_nas.config import PretrainConfig, SearchConfig
+    from gtn_nas.errors import GtnNasError
+    from gtn_nas.pretraining import Pretraining
+    from gtn_nas.results.query import Run, load_run
+    from gtn_nas.searching import SearchResult, search
+    from gtn_nas.spaces.base import SearchSpace
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Architecture",
+    "GtnNasError",
+    "PretrainConfig",
+    "Pretraining",
+    "Run",
+    "SearchConfig",
+    "SearchResult",
+    "SearchSpace",
+    "load_run",
+    "search",
+]
+
+_MODULES = {
+    "Architecture": "architecture",
+    "GtnNasError": "errors",
+    "PretrainConfig": "config",
+    "Pretraining": "pretraining",
+    "Run": "results.query",
+    "SearchConfig": "config",
+    "SearchResult": "searching",
+    "SearchSpace": "spaces.base",
+    "load_run": "results.query",
+    "search": "searching",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

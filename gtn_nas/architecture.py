@@ -13,7 +13,7 @@ Choice = str | int | float | bool | None
 """One JSON value."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Architecture:
     """An immutable point of a search space.
 
@@ -31,6 +31,10 @@ class Architecture:
     def __post_init__(self) -> None:
         """Freeze a private copy of the choices, in a fixed order."""
         object.__setattr__(self, "choices", MappingProxyType(dict(sorted(self.choices.items()))))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare keys: to Python ``1 == True``, but they are different choices."""
+        return isinstance(other, Architecture) and self.key == other.key
 
     def __hash__(self) -> int:
         return hash(self.key)

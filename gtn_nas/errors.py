@@ -10,6 +10,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MAX_ERROR = 500
+"""Characters kept of what foreign code raised."""
+
 
 class GtnNasError(Exception):
     """Base of every failure this package raises on purpose."""
@@ -77,3 +80,14 @@ class UnknownNameError(ConfigError):
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:
         """Keep the three parts when the error travels between processes."""
         return type(self), (self.kind, self.name, self.known)
+
+
+def one_line(error: BaseException) -> str:
+    """Return ``"ValueError: what was wrong"`` in at most 500 printable characters."""
+    try:
+        text = str(error)
+    except Exception:  # the error of a candidate can be as broken as the candidate
+        text = ""
+    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_ERROR])
+    return " ".join(printable.split())[:MAX_ERROR]

@@ -26,8 +26,6 @@ from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score,
 from gtn_nas.teacher.meta_training import MetaConfig, MetaStep, MetaTrainer
 from gtn_nas.trial import derived_seed
 
-CALIBRATION_IMAGES = 512
-"""Training images that batch statistics are estimated on before scoring."""
 HELD_OUT_EVERY = 50
 HELD_OUT_LEARNERS = 5
 CHECKPOINT_EVERY = 25
@@ -88,7 +86,7 @@ def lesson_accuracies(
     A learner that diverges scores zero.
     """
     dataset, device = sampler.dataset, sampler.device
-    calibration = calibration_images(dataset).to(device)
+    calibration = dataset.calibration_images().to(device)
     images, labels = dataset.normalise(split.images).to(device), split.labels.to(device)
     accuracies = []
     for seed in seeds:
@@ -100,11 +98,6 @@ def lesson_accuracies(
         except FloatingPointError:
             accuracies.append(0.0)
     return accuracies
-
-
-def calibration_images(dataset: ImageDataset) -> Tensor:
-    """Return the fixed, normalised training images that batch statistics come from."""
-    return dataset.normalise(dataset.train.images[:CALIBRATION_IMAGES])
 
 
 class Pretraining:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from gtn_nas.architecture import Architecture
+from gtn_nas.errors import one_line
 
 SCHEMA_VERSION = 1
 
@@ -28,6 +29,15 @@ class Status(StrEnum):
     """It ran out of memory."""
     CRASHED = "crashed"
     """It ended its worker process."""
+
+
+def status_of(error: BaseException) -> Status:
+    """Return how an evaluation ended that raised ``error``."""
+    # By name, since torch need not be there; its CPU allocator raises a plain RuntimeError.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & {"MemoryError", "OutOfMemoryError"} or "allocate memory" in one_line(error):
+        return Status.OOM
+    return Status.DIVERGED if isinstance(error, FloatingPointError) else Status.FAILED
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 
+CALIBRATION_IMAGES = 512
+
+
 @dataclass(frozen=True)
 class Split:
     """Labelled images.
@@ -78,6 +81,10 @@ class ImageDataset:
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.classes)
+
+    def calibration_images(self) -> Tensor:
+        """Return the fixed, normalised training images that batch statistics are estimated on."""
+        return self.normalise(self.train.images[:CALIBRATION_IMAGES])
 
     def normalise(self, images: Tensor) -> Tensor:
         """Turn uint8 images ``(N, C, H, W)`` into float32 of about zero mean, unit variance."""

@@ -43,16 +43,25 @@ def _fetch(name: str, dataset_class: Any, data_dir: Path, *, train: bool) -> Any
     try:
         with _timeout(SILENCE_S):
             return dataset_class(data_dir.expanduser(), train=train, download=True)
-    except (AssertionError, EOFError, ValueError) as error:
-        raise DataError(
-            f"the files of {name} in {str(data_dir)!r} are damaged; delete them and run again"
-        ) from error
-    except (OSError, RuntimeError, HTTPException) as error:
+    except (AssertionError, EOFError, HTTPException, OSError, RuntimeError, ValueError) as error:
+        if not _is_failed_download(error):
+            raise DataError(
+                f"the files of {name} in {str(data_dir)!r} are damaged; delete them and run again"
+            ) from error
         cause = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise DownloadError(
             f"could not download {name} to {str(data_dir)!r} ({cause}); connect to the network, "
             f"copy the folder from where it was downloaded, or use 'digits', which needs neither"
         ) from error
+
+
+def _is_failed_download(error: Exception) -> bool:
+    """Tell a failed download from damaged files, for which torchvision has no error of its own."""
+    return (
+        isinstance(error, OSError | HTTPException)
+        or "Error downloading" in str(error)
+        or "not found or corrupted" in str(error)
+    )
 
 
 @contextmanager

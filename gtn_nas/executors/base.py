@@ -9,14 +9,11 @@ from typing import Any, Protocol, Self
 
 from numpy.typing import NDArray
 
-from gtn_nas.errors import ConfigError
-from gtn_nas.trial import Evaluate, Record, Status, Trial
+from gtn_nas.errors import ConfigError, one_line
+from gtn_nas.trial import Evaluate, Record, Status, Trial, status_of
 
 Arrays = Mapping[str, NDArray[Any]]
 """What all workers share, by name: the teacher's batches, validation images and the like."""
-
-MAX_ERROR = 500
-"""Characters kept of what a candidate raised."""
 
 
 class EvaluatorFactory(Protocol):
@@ -94,26 +91,13 @@ def attempt(evaluate: Evaluate, trial: Trial) -> Record:
 
 
 def failure(trial: Trial, error: BaseException) -> Record:
-    """Return the record of a trial that raised: out of memory, or failed."""
-    names = {kind.__name__ for kind in type(error).__mro__}  # by name: torch need not be there
-    status = Status.OOM if names & {"MemoryError", "OutOfMemoryError"} else Status.FAILED
-    return Record.of(trial, status, error=one_line(error))
+    """Return the record of a trial that raised."""
+    return Record.of(trial, status_of(error), error=one_line(error))
 
 
 def timeout(trial: Trial, timeout_s: float) -> Record:
     """Return the record of a trial that outlasted its deadline."""
     return Record.of(trial, Status.TIMEOUT, error=f"not finished after {timeout_s:g} s")
-
-
-def one_line(error: BaseException) -> str:
-    """Return ``"ValueError: what was wrong"`` in at most 500 printable characters."""
-    try:
-        text = str(error)
-    except Exception:  # the error of a candidate can be as broken as the candidate
-        text = ""
-    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_ERROR])
-    return " ".join(printable.split())[:MAX_ERROR]
 
 
 def require_positive(**options: float | None) -> None:

@@ -10,16 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from types import FrameType
 
-import numpy as np
-
-from gtn_nas.errors import EnvironmentFailure
+from gtn_nas.errors import EnvironmentFailure, one_line
 from gtn_nas.executors.base import (
     Arrays,
     DeadlinePassed,
     EvaluatorFactory,
     Executor,
     attempt,
-    one_line,
     require_positive,
     timeout,
 )
@@ -61,7 +58,7 @@ class InlineExecutor(Executor):
         self._arrays = arrays
         self._timeout_s = timeout_s
         self._evaluate: Evaluate | None = None
-        self._threads_before = _set_torch_threads(threads) if threads else None
+        self._threads_before = _swap_torch_threads(threads) if threads else None
 
     def run(self, trials: Iterable[Trial]) -> Iterator[Record]:
         """Evaluate each trial when it is pulled; see ``Executor.run``."""
@@ -74,7 +71,8 @@ class InlineExecutor(Executor):
         """Forget the evaluator and give torch its threads back."""
         self._evaluate = None
         if self._threads_before:
-            self._threads_before = _set_torch_threads(self._threads_before) and None
+            _swap_torch_threads(self._threads_before)
+            self._threads_before = None
 
     def _prepare(self) -> Evaluate:
         views = {name: array.view() for name, array in self._arrays.items()}
@@ -90,3 +88,38 @@ class InlineExecutor(Executor):
         if self._timeout_s is None or not on_main_thread or not hasattr(signal, "setitimer"):
             return attempt(evaluate, trial)
         return _attempt_within(self._timeout_s, evaluate, trial)
+
+
+def _attempt_within(timeout_s: float, evaluate: Evaluate, trial: Trial) -> Record:
+    """Evaluate a trial under an alarm; an alarm of the caller's own is put back afterwards."""
+    armed = True
+
+    def strike(signum: int, frame: FrameType | None) -> None:
+        if armed:
+            raise DeadlinePassed
+
+    start = time.monotonic()
+    handler = signal.signal(signal.SIGALRM, strike)
+    others_s, _ = signal.setitimer(signal.ITIMER_REAL, timeout_s, _REPEAT_S)
+    try:
+        try:
+            return attempt(evaluate, trial)
+        finally:
+            armed = False
+    except DeadlinePassed:
+        return timeout(trial, timeout_s)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
+        if others_s:
+            left_s = others_s - (time.monotonic() - start)
+            signal.setitimer(signal.ITIMER_REAL, max(left_s, 1e-3))
+
+
+def _swap_torch_threads(threads: int) -> int:
+    """Set the threads of torch's operations and return how many there were."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    return before

@@ -53,19 +53,18 @@ class GtnEvaluator:
     def __call__(self, arrays: Arrays) -> Evaluate:
         """Copy the shared arrays to the device, once, and return the scoring function."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        # A copy, since the shared pages are mapped into every worker and must never be written.
-        tensors = {name: torch.from_numpy(a.copy()).to(device) for name, a in arrays.items()}
-        lesson = Lesson(
-            tensors["lesson_images"],
-            tensors["lesson_labels"],
-            tensors["learning_rates"],
-            tensors["momenta"],
-        )
-        data = ProxyData(tensors["calibration"], tensors["images"], tensors["labels"])
-        proxy = GtnProxy(lesson)
+        # A copy: the pages mapped into every worker are read-only, and no tensor can be that.
+        tensors = {name: torch.tensor(array, device=device) for name, array in arrays.items()}
 
         def evaluate(trial: Trial) -> Record:
-            return self._evaluate(trial, proxy, data)
+            # Copies again: a network whose first layer works in place writes on its images, and the
+            # next candidate must see the same ones.
+            own = {name: tensor.clone() for name, tensor in tensors.items()}
+            lesson = Lesson(
+                own["lesson_images"], own["lesson_labels"], own["learning_rates"], own["momenta"]
+            )
+            data = ProxyData(own["calibration"], own["images"], own["labels"])
+            return self._evaluate(trial, GtnProxy(lesson), data)
 
         return evaluate
 

@@ -45,6 +45,7 @@ class RealStepsProxy:
     def __call__(self, build: Callable[[], nn.Module], trial: Trial, data: ProxyData) -> Scores:
         """Train the candidate on batches drawn by its seed and score it; see ``Proxy``."""
         rng = torch.Generator().manual_seed(trial.seed)
-        rates, momenta = self.learning_rates[: trial.budget], self.momenta[: trial.budget]
-        lesson = real_lesson(self.images, self.labels, self.batch_size, rates, momenta, rng)
-        return score_after(build(), lesson, data)
+        lesson = real_lesson(
+            self.images, self.labels, self.batch_size, self.learning_rates, self.momenta, rng
+        )
+        return score_after(build(), lesson.first(trial.budget), data)

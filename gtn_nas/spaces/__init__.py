@@ -114,7 +114,7 @@ def _instance(cls: type[SearchSpace], spec: str) -> SearchSpace:
         space = cls()
     except Exception as error:
         raise ConfigError(
-            f"search space {spec!r} cannot be made without arguments: "
+            f"search space {spec!r} cannot be instantiated without arguments: "
             + " ".join(f"{type(error).__name__}: {error}".split())
         ) from error
     for attribute in ("name", "choices"):

@@ -65,10 +65,14 @@ class SearchSpace(ABC):
         for name, value in choices.items():
             if name not in self.choices:
                 raise ConfigError(f"search space {self.name!r} has no choice {name!r}")
-            if value not in self.choices[name]:
+            # By type too, since to Python 2.0 == 2 and 1 == True, but their keys differ.
+            if not any(type(value) is type(o) and value == o for o in self.choices[name]):
                 options = ", ".join(map(str, self.choices[name]))
                 raise ConfigError(f"{self.name}: {name}={value!r} is none of {options}")
-        return self.canonical(Architecture(self.name, choices))
+        try:
+            return self.canonical(Architecture(self.name, choices))
+        except KeyError as error:
+            raise ConfigError(f"{self.name}: the choice {error} is missing") from error
 
     def sample(self, rng: random.Random) -> Architecture:
         """Draw every choice uniformly."""

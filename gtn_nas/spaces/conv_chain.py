@@ -33,7 +33,9 @@ class ConvChain(SearchSpace):
             "residual": (False, True),
             **{f"width_{i}": (16, 24, 32, 56) for i in range(1, MAX_DEPTH + 1)},
             **{f"kernel_{i}": (3, 5) for i in range(1, MAX_DEPTH + 1)},
-            **{f"conv_{i}": ("plain", "separable") for i in range(1, MAX_DEPTH + 1)},
+            # The first is plain: a grey image is one channel, and one depthwise kernel on it
+            # would let a single feature map through.
+            **{f"conv_{i}": ("plain", "separable") for i in range(2, MAX_DEPTH + 1)},
         }
     )
 
@@ -43,8 +45,8 @@ class ConvChain(SearchSpace):
         depth = int(chosen["depth"] or 0)
         layers = range(1, depth + 1)
         kept = {name: chosen[name] for name in ("depth", "norm", "head", "halve", "residual")}
-        for part in ("width", "kernel", "conv"):
-            kept |= {f"{part}_{i}": chosen[f"{part}_{i}"] for i in layers}
+        for part, first in (("width", 1), ("kernel", 1), ("conv", 2)):
+            kept |= {f"{part}_{i}": chosen[f"{part}_{i}"] for i in layers[first - 1 :]}
         widths = [kept[f"width_{i}"] for i in layers]
         if all(a != b for a, b in pairwise(widths)):
             kept["residual"] = False
@@ -73,7 +75,7 @@ class ConvChain(SearchSpace):
                 channels,
                 out_channels,
                 kernel=int(chosen[f"kernel_{i}"] or 0),
-                separable=chosen[f"conv_{i}"] == "separable",
+                separable=chosen.get(f"conv_{i}") == "separable",
                 norm=str(chosen["norm"]),
                 halve=str(chosen["halve"]) if i <= halvings else None,
                 # Greyscale or colour images are no features to add to.

@@ -70,7 +70,10 @@ def conv_and_norm(
     def conv(i: int, o: int, k: int, s: int = 1, groups: int = 1) -> nn.Conv2d:
         if norm == "weight_norm":
             return WeightNormConv2d(i, o, k, s, groups)
-        return nn.Conv2d(i, o, k, s, k // 2, groups=groups, bias=False)
+        layer = nn.Conv2d(i, o, k, s, k // 2, groups=groups, bias=False)
+        # As under weight norm: torch's smaller default would want a smaller learning rate.
+        nn.init.kaiming_normal_(layer.weight, a=LEAK)
+        return layer
 
     if separable:
         convs: list[nn.Module] = [
@@ -121,7 +124,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, H', W')``."""
-        y = self.pool(F.leaky_relu(self.body(x), LEAK))
+        y: Tensor = self.pool(F.leaky_relu(self.body(x), LEAK))
         return y if self.shortcut is None else y + self.shortcut(x)
 
 
@@ -136,7 +139,7 @@ class Classifier(nn.Module):
         num_classes: number of logits.
     """
 
-    NORM = 32.0
+    NORM = 16.0
     """Squared norm of a feature vector."""
 
     def __init__(self, features: int, num_classes: int) -> None:

@@ -10,6 +10,7 @@ import functools
 import itertools
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from gtn_nas.architecture import Architecture
@@ -31,7 +32,7 @@ EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
 """Edges as (target node, source node), in the order of NAS-Bench-201's strings."""
 
 _NAMES = tuple(f"edge_{target}_{source}" for target, source in EDGES)
-_STRING = re.compile(r"\|(.*)~0\|\+\|(.*)~0\|(.*)~1\|\+\|(.*)~0\|(.*)~1\|(.*)~2\|")
+_STRING = re.compile(r"\|OP~0\|\+\|OP~0\|OP~1\|\+\|OP~0\|OP~1\|OP~2\|".replace("OP", "([^|~]*)"))
 
 Cell = tuple[str, ...]
 """The operations of the six edges, in the order of ``EDGES``."""
@@ -43,6 +44,10 @@ class MacroSize(NamedTuple):
     channels: int
     """Channels of the first stage; the second has twice, the third four times as many."""
     cells_per_stage: int
+
+
+PROXY_SIZE = MacroSize(channels=8, cells_per_stage=1)
+PUBLISHED_SIZE = MacroSize(channels=16, cells_per_stage=5)
 
 
 class NasBench201(SearchSpace):
@@ -61,11 +66,9 @@ class NasBench201(SearchSpace):
     """
 
     name = "nas_bench_201"
-    choices = dict.fromkeys(_NAMES, OPERATIONS)
+    choices = MappingProxyType(dict.fromkeys(_NAMES, OPERATIONS))
 
-    def __init__(
-        self, proxy: MacroSize = MacroSize(8, 1), final: MacroSize = MacroSize(16, 5)
-    ) -> None:
+    def __init__(self, proxy: MacroSize = PROXY_SIZE, final: MacroSize = PUBLISHED_SIZE) -> None:
         self.sizes: Mapping[Scale, MacroSize] = {"proxy": proxy, "final": final}
 
     def canonical(self, architecture: Architecture) -> Architecture:

@@ -11,7 +11,7 @@ Edges = Mapping[tuple[int, int], str]
 
 
 def relu_conv_bn(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Module:
-    """ReLU, convolution without bias (its size rounded up to even strides), batch norm."""
+    """Return ReLU, convolution without bias, batch norm: ``(N, C, H, W)``, strides round up."""
     return nn.Sequential(
         nn.ReLU(),
         nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False),

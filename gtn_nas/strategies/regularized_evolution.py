@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from gtn_nas.errors import ConfigError
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.strategies.base import Strategy
 from gtn_nas.trial import Record, Status, Trial
@@ -25,6 +27,9 @@ class RegularizedEvolution(Strategy):
         order: sort key of a record, the best first.
         population: how many of the latest trials are alive.
         sample: how many of them compete to be the parent.
+
+    Raises:
+        ConfigError: ``sample`` is not between one and ``population``.
     """
 
     def __init__(
@@ -32,10 +37,12 @@ class RegularizedEvolution(Strategy):
         space: SearchSpace,
         budget: int,
         seed: int,
-        order: Callable[[Record], tuple[float, ...]],
+        order: Callable[[Record], tuple[Any, ...]],
         population: int = 50,
         sample: int = 10,
     ) -> None:
+        if not 1 <= sample <= population:
+            raise ConfigError(f"cannot draw a sample of {sample} from a population of {population}")
         super().__init__(space, budget, seed)
         self.order, self.sample = order, sample
         self.population: deque[Record] = deque(maxlen=population)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gtn_nas.teacher.generator import Generator
 from gtn_nas.teacher.inner_loop import Lesson
 
-MAX_LEARNING_RATE = 1.0
+MAX_LEARNING_RATE = 4.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,45 @@
+"""``gtn-nas spaces``, ``datasets`` and ``teachers``: what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def spaces() -> None:
+    """List the search spaces."""
+    from gtn_nas.spaces import SPACES
+
+    rows = [*SPACES.items(), ("MODULE:CLASS", "a subclass of gtn_nas.SearchSpace of your own")]
+    _table(("search space", "what it is"), rows)
+
+
+def datasets() -> None:
+    """List the data sets."""
+    from gtn_nas.data import DATASETS
+
+    _table(("data set", "what it is"), DATASETS.items())
+
+
+def teachers() -> None:
+    """List the teachers that come with the package."""
+    from gtn_nas.teacher.artifact import read_header, shipped_teachers
+
+    rows = []
+    for name, path in shipped_teachers().items():
+        h = read_header(path)
+        accuracy = "-" if h.validation_accuracy is None else f"{h.validation_accuracy:.1%}"
+        shape = " x ".join(map(str, h.image_shape))
+        lesson = f"{h.inner_steps} x {h.batch_size}"
+        rows.append((name, h.dataset, h.space, shape, str(len(h.classes)), lesson, accuracy))
+    columns = ("teacher", "data set", "space", "image", "classes", "steps x images")
+    _table((*columns, "held-out learners' accuracy"), rows)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, highlight=False, markup=False)

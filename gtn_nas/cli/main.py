@@ -1,0 +1,52 @@
+"""The command ``gtn-nas``; every command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import typer
+
+from gtn_nas.cli import listing, pretrain, query, search
+from gtn_nas.errors import GtnNasError
+
+app = typer.Typer(
+    name="gtn-nas",
+    help="Neural architecture search with a Generative Teaching Network as its proxy evaluator.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("search")(search.search)
+app.command("pretrain")(pretrain.pretrain)
+app.command("query")(query.query)
+app.command("spaces")(listing.spaces)
+app.command("datasets")(listing.datasets)
+app.command("teachers")(listing.teachers)
+
+
+def main() -> None:
+    """Run the command line; every failure is a line or two on stderr and an exit code.
+
+    0 done; 2 bad input; 1 the environment or the run failed; 130 and 143 for signals.
+    """
+    try:
+        code = app(standalone_mode=False)
+    except GtnNasError as error:
+        code = _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        code = _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of a pipe went away, as `head` does; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    typer.echo(f"error: {message}", err=True)
+    return code

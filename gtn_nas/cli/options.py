@@ -1,0 +1,40 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML file of settings; options override it.")
+]
+Dataset = Annotated[
+    str | None, typer.Option(help="Data set; `gtn-nas datasets` lists them. [default: digits]")
+]
+DataDir = Annotated[Path | None, typer.Option(help="Where downloaded data sets are kept.")]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Side that a folder's images are resized to, in pixels.")
+]
+Space = Annotated[
+    str | None, typer.Option(help="Search space, or module:Class. [default: conv_chain]")
+]
+SplitSeed = Annotated[int | None, typer.Option(help="Seed of the data split. [default: 0]")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything else. [default: 0]")]
+BatchSize = Annotated[int | None, typer.Option(help="Images in a synthetic batch (B).")]
+
+
+def settings(file: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge a configuration file with the options that were given.
+
+    Args:
+        file: YAML file, if any.
+        options: a command's local variables; ``None`` means not given.
+    """
+    from gtn_nas.config import read_yaml
+
+    values = read_yaml(file) if file else {}
+    given = {n: v for n, v in options.items() if v is not None and n not in {"config", "resume"}}
+    return values | given

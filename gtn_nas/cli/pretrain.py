@@ -1,0 +1,90 @@
+"""``gtn-nas pretrain``: meta-train a teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gtn_nas.cli.options import (
+    BatchSize,
+    ConfigFile,
+    DataDir,
+    Dataset,
+    ImageSize,
+    Seed,
+    Space,
+    SplitSeed,
+    settings,
+)
+
+
+def pretrain(
+    config: ConfigFile = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    image_size: ImageSize = None,
+    space: Space = None,
+    split_seed: SplitSeed = None,
+    seed: Seed = None,
+    inner_steps: Annotated[int | None, typer.Option(help="Batches in the lesson (T).")] = None,
+    batch_size: BatchSize = None,
+    meta_iterations: Annotated[int | None, typer.Option(help="Outer steps.")] = None,
+    curriculum: Annotated[str | None, typer.Option(help="full, or the control real_data.")] = None,
+    learners_per_step: Annotated[
+        int | None, typer.Option(help="Learners whose meta-gradients are averaged.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Outer learning rate.")] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Inner steps that are differentiated; all by default.")
+    ] = None,
+    hidden: Annotated[int | None, typer.Option(help="Units of the first layer.")] = None,
+    channels: Annotated[int | None, typer.Option(help="Channels of the smallest map.")] = None,
+    noise_dim: Annotated[int | None, typer.Option(help="Length of a noise vector.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Path of the artefact.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
+) -> None:
+    """Meta-train a teacher on a data set, for learners of a search space."""
+    values = settings(config, locals())
+    _run(values, resume)
+
+
+def _run(values: dict[str, Any], resume: bool) -> None:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from gtn_nas.config import PretrainConfig, parse
+    from gtn_nas.pretraining import Pretraining
+
+    console = Console(stderr=True)
+    pretraining = Pretraining(parse(PretrainConfig, values), resume=resume)
+    columns = (
+        TextColumn("meta-training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        total = pretraining.config.meta_iterations
+        task = bars.add_task("", total=total, completed=pretraining.trainer.iteration)
+        for progress in pretraining.run():
+            step = progress.step
+            text = f"meta-loss {step.meta_loss:.3f}"
+            if progress.held_out_accuracy is not None:
+                text += f"  held-out learners {progress.held_out_accuracy:.1%}"
+            bars.update(task, completed=step.iteration, description=text)
+    if pretraining.trainer.skipped:
+        console.print(f"{pretraining.trainer.skipped} steps were not finite and were skipped")
+    path, accuracy = pretraining.finish()
+    typer.echo(f"{path}: held-out learners reach {accuracy:.1%} on validation images")

@@ -1,0 +1,114 @@
+"""``gtn-nas search``: rank candidates and train the best fully."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gtn_nas.cli.options import (
+    ConfigFile,
+    DataDir,
+    Dataset,
+    ImageSize,
+    Seed,
+    Space,
+    SplitSeed,
+    settings,
+)
+
+if TYPE_CHECKING:
+    from gtn_nas.config import SearchConfig
+
+
+def search(
+    config: ConfigFile = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    image_size: ImageSize = None,
+    space: Space = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="random or regularized_evolution. [default: random]")
+    ] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="Distinct architectures to evaluate. [default: 200]")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="How many of the best are fully trained. [default: 3]")
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="A shipped teacher or an artefact's path. [default: one that fits]"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder. [default: runs/<dataset>-<space>-<time>]")
+    ] = None,
+    seed: Seed = None,
+    split_seed: SplitSeed = None,
+    executor: Annotated[
+        str | None, typer.Option(help="ray, or inline: one process, no Ray. [default: ray]")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Ray workers. [default: as many as fit]")
+    ] = None,
+    cpus_per_worker: Annotated[
+        float | None, typer.Option(help="CPUs, and so threads, of a worker. [default: 1]")
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(help="GPUs of a worker; fractions share one. [default: 0]")
+    ] = None,
+    timeout_s: Annotated[
+        float | None, typer.Option(help="Seconds a candidate may take. [default: 300]")
+    ] = None,
+    final_epochs: Annotated[
+        int | None, typer.Option(help="Epochs of a full training. [default: 60]")
+    ] = None,
+    rank_by: Annotated[
+        str | None, typer.Option(help="Column that ranks. [default: proxy_accuracy]")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster, HOST:PORT. [default: RAY_ADDRESS, else a private one]"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+) -> None:
+    """Rank candidates by a teacher's lesson, and train the best fully on real data."""
+    values = settings(config, locals())
+
+    from gtn_nas.cli.search_display import SearchDisplay
+    from gtn_nas.searching import Search
+
+    wanted = _resumed(values) if resume else _new(values)
+    run = Search(wanted, resume=resume)
+    with SearchDisplay(run.folder, wanted) as display:
+        result = run.run(display.update)
+    display.show(result)
+
+
+def _new(values: dict[str, Any]) -> SearchConfig:
+    from gtn_nas.config import SearchConfig, parse
+
+    return parse(SearchConfig, values)
+
+
+def _resumed(values: dict[str, Any]) -> SearchConfig:
+    """Return the stored configuration with what was given now on top.
+
+    Raises:
+        ConfigError: ``out`` is missing, or the run's search space is a module that was not named
+            again (opening a run must not execute code that someone else put into it).
+    """
+    from gtn_nas.config import SearchConfig, parse
+    from gtn_nas.errors import ConfigError
+    from gtn_nas.searching import stored_config
+
+    if "out" not in values:
+        raise ConfigError("--resume needs the run folder: --out RUN")
+    stored = stored_config(Path(values["out"]))
+    if ":" in stored.space and "space" not in values:
+        raise ConfigError(
+            f"this run's search space is the module {stored.space!r}, which would be executed; "
+            f"name it again to allow that: --space {stored.space}"
+        )
+    return parse(SearchConfig, stored.model_dump() | values)

@@ -1,0 +1,177 @@
+"""What a search shows while it runs and when it is done."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from gtn_nas.config import SearchConfig
+    from gtn_nas.results.schema import Final
+    from gtn_nas.searching import SearchProgress, SearchResult
+    from gtn_nas.trial import Record
+
+SHOWN = 10
+"""Candidates in the table at the end."""
+
+PIPE_WIDTH = 160
+
+
+class SearchDisplay:
+    """Progress bars on stderr, tables on stdout; a context manager.
+
+    Args:
+        folder: the run folder, to say how to continue.
+        config: the run's configuration.
+    """
+
+    def __init__(self, folder: Path, config: SearchConfig) -> None:
+        self.folder, self.config = folder, config
+        self._bars = Progress(
+            TextColumn("{task.fields[title]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._resumed_at = 0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        self._bars.console.print(f"run folder: {self.folder}", highlight=False, markup=False)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        self._bars.stop()
+        if kind is not None and (self.folder / "config.yaml").is_file():
+            text = f"what was evaluated is kept; continue with --resume --out {self.folder}"
+            self._bars.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def update(self, progress: SearchProgress) -> None:
+        """Show where the search is."""
+        if progress.stage == "starting":
+            _end_on_sigterm()
+            return
+        title = "candidates" if progress.stage == "candidates" else "full training, epochs"
+        if progress.stage not in self._tasks:
+            self._resumed_at = progress.done
+            self._tasks[progress.stage] = self._bars.add_task(
+                "", title=title, total=progress.total, completed=progress.done
+            )
+        task = self._tasks[progress.stage]
+        self._bars.update(task, completed=progress.done, description=self._text(task, progress))
+
+    def show(self, result: SearchResult) -> None:
+        """Print the ranking, the finals and where everything is."""
+        out = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+        out.print(_ranking_table(result.ranking[:SHOWN], self.config.rank_by))
+        out.print(_agreement(result.ranking, self.config.rank_by), highlight=False)
+        if result.finals:
+            out.print(_finals_table(result.finals))
+        if result.exhausted:
+            out.print("the search space has no further architectures", highlight=False)
+        self._print_paths(out, result)
+
+    def _print_paths(self, out: Console, result: SearchResult) -> None:
+        lines = [f"run folder: {result.folder}   (gtn-nas query {result.folder} --top 10)"]
+        if result.winner is not None and result.winner.weights:
+            lines.append(f"weights of the winner: {result.folder / result.winner.weights}")
+        for line in lines:
+            out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _text(self, task: TaskID, progress: SearchProgress) -> str:
+        if progress.stage == "finals":
+            return f"{progress.finals} trained"
+        elapsed_s = self._bars.tasks[task].elapsed or 0.0
+        rate = (progress.done - self._resumed_at) / elapsed_s if elapsed_s else 0.0
+        text = f"{rate:.1f}/s"
+        if progress.best is not None and progress.best.proxy_accuracy is not None:
+            text += f"  best {progress.best.proxy_accuracy:.1%}"
+        return text
+
+
+def _ranking_table(ranking: list[Record], rank_by: str) -> Table:
+    extra = [] if rank_by in ("proxy_accuracy", "proxy_loss", "params", "flops") else [rank_by]
+    columns = ["rank", "key", "proxy accuracy", "proxy loss", "params", "flops", *extra]
+    table = Table(*columns, "status", "architecture", box=None, pad_edge=False)
+    table.title, table.title_justify = f"candidates by {rank_by}", "left"
+    for rank, r in enumerate(ranking, start=1):
+        measures = [_percent(r.proxy_accuracy), _number(r.proxy_loss)]
+        sizes = [f"{size:,}" if size is not None else "-" for size in (r.params, r.flops)]
+        more = [_number(getattr(r, name)) for name in extra]
+        row = [str(rank), r.key, *measures, *sizes, *more, str(r.status), _choices(r.choices)]
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _finals_table(finals: list[Final]) -> Table:
+    columns = ("key", "ranked", "validation", "test", "params", "epochs", "train s", "status")
+    table = Table("place", *columns, box=None, pad_edge=False)
+    table.title, table.title_justify = "fully trained, the winner chosen on validation", "left"
+    for place, f in enumerate(finals, start=1):
+        accuracies = [_percent(f.validation_accuracy), _percent(f.test_accuracy)]
+        size = f"{f.params:,}" if f.params is not None else "-"
+        epochs, time_s = str(f.epochs or "-"), _number(f.train_s)
+        status = str(f.status) + (f": {f.error}" if f.error else "")
+        row = [str(place), f.key, str(f.rank), *accuracies, size, epochs, time_s, status]
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _agreement(ranking: list[Record], rank_by: str) -> str:
+    """Say how far the ranking differs from one by size, the baseline that costs nothing."""
+    from gtn_nas.results.agreement import agreement_with_size
+
+    found = agreement_with_size(ranking)
+    if found is None:
+        return "too few candidates to compare the ranking with one by parameters"
+    return (
+        f"against a ranking by parameters (largest first): Spearman {found.spearman:+.2f} over "
+        f"{found.count} candidates, {found.shared} of the best {found.top} in common"
+        + ("" if rank_by != "params" else " (this one prefers the smallest)")
+    )
+
+
+def _choices(text: str) -> str:
+    short = " ".join(f"{name}={value}" for name, value in json.loads(text).items())
+    return short if len(short) <= 60 else f"{short[:59]}…"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM end the run in order, with exit code 143 (Ray has installed its own by now)."""
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + signum)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)

@@ -1,0 +1,152 @@
+"""Everything that the scores of a run depend on, loaded and checked before the run starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gtn_nas.config import SearchConfig
+from gtn_nas.data import load_dataset
+from gtn_nas.data.base import ImageDataset
+from gtn_nas.errors import TeacherError, UnknownNameError
+from gtn_nas.proxies.base import ProxyData
+from gtn_nas.proxies.evaluator import GtnEvaluator, shared_arrays
+from gtn_nas.spaces import get_space, space_fingerprint
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.artifact import (
+    TeacherHeader,
+    load_teacher,
+    read_header,
+    resolve_teacher,
+    shipped_teachers,
+)
+from gtn_nas.teacher.inner_loop import Lesson
+from gtn_nas.trial import Record
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What candidates are scored with.
+
+    Attributes:
+        space: where they come from.
+        dataset: real images.
+        lesson: the teacher's batches and step sizes.
+        identity: a fingerprint of each thing that a score depends on, by name.
+    """
+
+    space: SearchSpace
+    dataset: ImageDataset
+    lesson: Lesson
+    identity: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        """16 hex digits; scores are comparable only where they are equal."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    def factory(self) -> GtnEvaluator:
+        """Return what makes the scoring function in each worker."""
+        return GtnEvaluator(self.space, self.dataset.image_shape, self.dataset.num_classes)
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return what all workers share."""
+        validation = self.dataset.validation
+        images = self.dataset.normalise(validation.images)
+        data = ProxyData(self.dataset.calibration_images(), images, validation.labels)
+        return shared_arrays(self.lesson, data)
+
+
+def prepare(config: SearchConfig) -> Evaluation:
+    """Load data, search space and teacher, and check that they fit together.
+
+    Raises:
+        GtnNasError: something is unknown, missing or damaged, or the teacher does not fit.
+    """
+    _check_rank_by(config.rank_by)
+    space = get_space(config.space)
+    dataset = load_dataset(
+        config.dataset,
+        data_dir=config.data_dir,
+        split_seed=config.split_seed,
+        image_size=config.image_size,
+    )
+    path = resolve_teacher(config.teacher) if config.teacher else _fitting(dataset, space, config)
+    teacher, header = load_teacher(path)
+    _check_fits(path, header, dataset)
+    with torch.no_grad():
+        lesson = teacher.lesson()
+    identity = {
+        "proxy": f"gtn, {lesson.steps} steps, {len(dataset.calibration_images())} images for "
+        "batch statistics",
+        "teacher": hashlib.sha256(path.read_bytes()).hexdigest()[:16],
+        "data": dataset.fingerprint,
+        "split": str(dataset.split_seed),
+        "search space": space_fingerprint(space),
+        "scale": "proxy",
+    }
+    return Evaluation(space, dataset, lesson, identity)
+
+
+def _check_rank_by(column: str) -> None:
+    """Refuse a column that no candidate will have."""
+    known = [f.name for f in fields(Record) if f.type in ("int | None", "float | None")]
+    if column not in known:
+        raise UnknownNameError("column to rank by", column, known)
+
+
+def _fitting(dataset: ImageDataset, space: SearchSpace, config: SearchConfig) -> Path:
+    """Choose the shipped teacher of this data set, preferably one of this search space."""
+    headers = {path: read_header(path) for path in shipped_teachers().values()}
+    fitting = [path for path, h in headers.items() if not _misfits(h, dataset)]
+    if not fitting:
+        raise TeacherError(
+            f"no teacher that ships fits {dataset.name} (split seed {dataset.split_seed}); make "
+            f"one with `gtn-nas pretrain --dataset {config.dataset} --space {config.space} --out "
+            "my-teacher.safetensors` and name it with --teacher"
+        )
+    path = min(fitting, key=lambda p: headers[p].space != space.name)
+    if headers[path].space != space.name:
+        log.warning(
+            "the teacher %s was trained with learners of %s, not of %s; its ranking may be worse",
+            path.stem,
+            headers[path].space,
+            space.name,
+        )
+    return path
+
+
+def _check_fits(path: Path, header: TeacherHeader, dataset: ImageDataset) -> None:
+    misfits = _misfits(header, dataset)
+    if misfits:
+        raise TeacherError(
+            f"teacher {path} does not fit {dataset.name}: {'; '.join(misfits)}; name another with "
+            "--teacher, or make one with `gtn-nas pretrain`"
+        )
+
+
+def _misfits(header: TeacherHeader, dataset: ImageDataset) -> list[str]:
+    """Return in words why a teacher cannot be used with a data set."""
+    shape, wanted = ("x".join(map(str, s)) for s in (header.image_shape, dataset.image_shape))
+    if shape != wanted:
+        return [f"it was made for images of {shape}, and these are {wanted}"]
+    if header.classes != dataset.classes:
+        here, there = len(dataset.classes), len(header.classes)
+        if here != there:
+            return [f"it was made for {there} classes, and these are {here}"]
+        return ["it was made for other classes"]
+    if header.fingerprint != dataset.fingerprint:
+        return [f"it was made with other images ({header.dataset})"]
+    if header.split_seed != dataset.split_seed:
+        # Its training images are partly what this split validates and tests on.
+        return [f"it was made with split seed {header.split_seed}, not {dataset.split_seed}"]
+    return []

@@ -1,0 +1,172 @@
+"""Parquet parts: rows to a file that appears whole or not at all, and back."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from gtn_nas.errors import ConfigError, EnvironmentFailure, RunFolderError
+from gtn_nas.results.schema import Row, columns, identity, required
+from gtn_nas.trial import SCHEMA_VERSION, Record, Status
+
+ARROW_TYPES: Mapping[str, Any] = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
+}
+TEMPORARY = ".tmp"
+"""Ending of a file that is not finished."""
+
+ROW_GROUP = 131_072
+"""Rows that a reader's thread takes at a time; DuckDB's own default."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes its name only once it is complete and on the disk.
+
+    Raises:
+        EnvironmentFailure: the file cannot be written, e.g. because the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise EnvironmentFailure(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def to_table(rows: Sequence[Row], run: str) -> Any:
+    """Return rows of one kind as a pyarrow table with all known columns and every extra one.
+
+    Args:
+        rows: at least one.
+        run: the run's name, for rows that carry none.
+
+    Raises:
+        ConfigError: a proxy's name is that of a known column.
+    """
+    known = columns(type(rows[0]))
+    arrays = {n: _array([getattr(row, n) for row in rows], kind) for n, kind in known.items()}
+    arrays["run"] = _array([row.run or run for row in rows], known["run"])
+    extras = [row.extra if isinstance(row, Record) else {} for row in rows]
+    for name in sorted({name for extra in extras for name in extra}):
+        if name.lower() in known:  # SQL does not tell the case of names apart
+            raise ConfigError(f"a proxy cannot be called {name!r}: candidates have such a column")
+        arrays[name] = _array([extra.get(name) for extra in extras], "DOUBLE")
+    return pa.table(arrays)
+
+
+def to_rows(table: Any, kind: type[Row]) -> list[Any]:
+    """Return a table's rows as ``kind``; unknown numeric columns become ``Record.extra``."""
+    known = columns(kind)
+    rows = []
+    for values in table.to_pylist():
+        given = {n: v for n, v in values.items() if v is not None}
+        known_values = {n: v for n, v in given.items() if n in known}
+        if "status" in known_values:
+            known_values["status"] = Status(known_values["status"])
+        if kind is Record:
+            known_values["extra"] = {
+                n: v for n, v in given.items() if n not in known and isinstance(v, int | float)
+            }
+        rows.append(kind(**known_values))
+    return rows
+
+
+def write_part(path: Path, table: Any) -> None:
+    """Write a table as one part."""
+    with whole_file(path) as file:
+        pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP)
+
+
+def read_part(path: Path, kind: type[Row]) -> Any:
+    """Read one part; return ``None``, after a warning that names it, if it is torn or foreign.
+
+    Raises:
+        RunFolderError: a newer version of this package wrote it.
+    """
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        warnings.warn(f"skipped {path}: it is damaged ({error})", stacklevel=2)
+        return None
+    if not _fits(table, kind):
+        warnings.warn(f"skipped {path}: it holds no {kind.__name__.lower()}s", stacklevel=2)
+        return None
+    if len(table) and "schema_version" in table.column_names:
+        require_version(path.parents[1], pc.max(table["schema_version"]).as_py())
+    for name, sql_type in columns(kind).items():
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), ARROW_TYPES[sql_type]))
+    return table
+
+
+def newest_version(paths: Sequence[Path]) -> int | None:
+    """Return the highest schema version in some parts, readable ones only."""
+    newest = []
+    for path in paths:
+        with suppress(pa.ArrowException, OSError, KeyError):
+            column = pq.ParquetFile(path).read(["schema_version"])["schema_version"]
+            newest.append(pc.max(column).as_py())
+    return max((version for version in newest if version is not None), default=None)
+
+
+def require_version(folder: Path, version: int | None) -> None:
+    """Refuse a run that a newer version of this package wrote.
+
+    Raises:
+        RunFolderError: says so.
+    """
+    if version is not None and version > SCHEMA_VERSION:
+        raise RunFolderError(
+            f"{folder} was written with schema version {version}, and this gtn-nas reads up to "
+            f"{SCHEMA_VERSION}; install a newer one"
+        )
+
+
+def joined(tables: Sequence[Any], kind: type[Row]) -> Any:
+    """Return tables as one, of every row that is there more than once only the first."""
+    table = pa.concat_tables(tables, promote_options="permissive")
+    if kind is Record:
+        table = table.sort_by("tell_index")
+    numbered = table.select(identity(kind)).append_column("row", pa.array(range(len(table))))
+    first = numbered.group_by(identity(kind)).aggregate([("row", "min")])["row_min"]
+    return table if len(first) == len(table) else table.take(first.sort())
+
+
+def _array(values: list[Any], sql_type: str) -> Any:
+    try:
+        return pa.array(values, ARROW_TYPES[sql_type])
+    except UnicodeEncodeError:  # half a surrogate pair, as in a file name that is not UTF-8
+        plain = [v and v.encode("utf-8", "replace").decode() for v in values]
+        return pa.array(plain, ARROW_TYPES[sql_type])
+
+
+def _fits(table: Any, kind: type[Row]) -> bool:
+    known = {n: ARROW_TYPES[t] for n, t in columns(kind).items()}
+    typed = all(field.type == known.get(field.name, field.type) for field in table.schema)
+    present = set(required(kind)) <= set(table.column_names)
+    return typed and present and not any(table[n].null_count for n in required(kind))
+
+
+def _sync(folder: Path) -> None:
+    """Put a folder's entries on the disk, so that a rename outlives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

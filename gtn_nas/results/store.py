@@ -1,0 +1,277 @@
+"""The writer of a run folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gtn_nas.errors import EnvironmentFailure, RunFolderError
+from gtn_nas.results import parts
+from gtn_nas.results.layout import CONFIG, LOCK, TABLES, WEIGHTS, is_run, next_part, part_files
+from gtn_nas.results.schema import KINDS, Event, Final, Row
+from gtn_nas.trial import Record, Trial
+
+FLUSH_ROWS = 512
+"""Rows of one table that wait in memory at most."""
+
+FLUSH_S = 1.0
+"""Seconds that rows wait before the next one takes them along to the disk."""
+
+MERGE_PARTS = 256
+"""Small parts after which a table's are merged, so that a long run does not drown in files."""
+
+
+class RunStore:
+    """Keeps a run in a folder, as its only writer.
+
+    Rows wait in memory for up to ``FLUSH_S`` seconds or ``FLUSH_ROWS`` rows, then become one
+    Parquet part that appears whole or not at all; whoever dies before loses only what waited. Asks
+    and finals never wait. A lock of the operating system keeps a second writer out and ends with
+    its owner, however that dies.
+
+    Use ``create`` or ``open``, and the store as a context manager.
+
+    Args:
+        folder: the run folder.
+        lock: file descriptor that holds the lock.
+        clock: seconds since any moment; only differences count.
+    """
+
+    def __init__(self, folder: Path, lock: int, clock: Callable[[], float]) -> None:
+        self.folder = folder
+        self._lock: int | None = lock
+        self._clock = clock
+        self._flushed_at = clock()
+        self._waiting: dict[str, list[Row]] = {table: [] for table in TABLES}
+        self._small: dict[str, list[Path]] = {table: [] for table in TABLES}
+
+    @classmethod
+    def create(
+        cls, folder: Path, config_yaml: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> RunStore:
+        """Start a run in a new or empty folder.
+
+        Raises:
+            RunFolderError: the folder holds a run or anything else, or another process writes it.
+            EnvironmentFailure: the folder cannot be made.
+        """
+        _refuse_used(folder)
+        try:
+            for name in (*TABLES, WEIGHTS):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot create {folder}: {error.strerror}") from error
+        store = cls(folder, _locked(folder), clock)
+        try:
+            _refuse_used(folder)  # once more, now that nobody else can start a run here
+            store.save_config(config_yaml)
+        except BaseException:
+            store._release()
+            raise
+        return store
+
+    @classmethod
+    def open(cls, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> RunStore:
+        """Continue a run.
+
+        Raises:
+            RunFolderError: the folder is no run, another process writes it, or a newer version of
+                this package did.
+        """
+        if not is_run(folder):
+            raise RunFolderError(f"{folder} is not a run; there is nothing to resume")
+        store = cls(folder, _locked(folder), clock)
+        try:
+            for place in (folder, *(folder / table for table in TABLES)):
+                for unfinished in place.glob(f".*{parts.TEMPORARY}"):
+                    unfinished.unlink()
+            for table in TABLES:
+                parts.require_version(folder, parts.newest_version(part_files(folder, table)))
+        except BaseException:
+            store._release()
+            raise
+        return store
+
+    @property
+    def run(self) -> str:
+        """The run's name, which is that of its folder."""
+        return self.folder.resolve().name
+
+    @property
+    def config_yaml(self) -> str:
+        """The stored configuration."""
+        return (self.folder / CONFIG).read_text(encoding="utf-8")
+
+    def save_config(self, config_yaml: str) -> None:
+        """Replace the stored configuration."""
+        with parts.whole_file(self.folder / CONFIG) as file:
+            file.write(config_yaml.encode())
+
+    def append_candidates(self, records: Iterable[Record]) -> None:
+        """Add evaluated trials; an empty call flushes what has waited long enough."""
+        self._append("candidates", records)
+
+    def append_asks(self, trials: Sequence[Trial]) -> None:
+        """Add trials about to be dispatched; they are on the disk when this returns."""
+        self._add("events", [Event.ask(trial) for trial in trials])
+        self._write("events")
+
+    def append_event(
+        self,
+        kind: str,
+        *,
+        ask_index: int | None = None,
+        tell_index: int | None = None,
+        key: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add an event; ``details`` are JSON values."""
+        event = Event(kind, self.run, ask_index, tell_index, key, json.dumps(details or {}))
+        self._append("events", [event])
+
+    def append_final(self, final: Final) -> None:
+        """Add a full training; it is on the disk when this returns."""
+        self._add("finals", [final])
+        self._write("finals")
+
+    def save_weights(self, key: str, weights: bytes) -> Path:
+        """Keep a network's safetensors file; return its path relative to the run folder."""
+        path = Path(WEIGHTS) / f"{key}.safetensors"
+        with parts.whole_file(self.folder / path) as file:
+            file.write(weights)
+        return path
+
+    def flush(self) -> None:
+        """Write every row that waits.
+
+        Raises:
+            EnvironmentFailure: the disk is full or gone; the rows still wait.
+        """
+        for table in TABLES:
+            self._write(table)
+        self._flushed_at = self._clock()
+
+    def compact(self) -> None:
+        """Merge each table's parts into one.
+
+        The old parts go only when the new one is on the disk. A crash in between leaves rows
+        twice, and readers drop those.
+        """
+        self.flush()
+        for table in TABLES:
+            self._merge(table, part_files(self.folder, table))
+
+    def load_candidates(self) -> list[Record]:
+        """Return the flushed records in the order in which they were told."""
+        return self._load("candidates")
+
+    def load_events(self) -> list[Event]:
+        """Return the flushed events in the order in which they were added."""
+        return self._load("events")
+
+    def load_finals(self) -> list[Final]:
+        """Return the flushed finals in the order in which they were added."""
+        return self._load("finals")
+
+    def close(self) -> None:
+        """Flush, and let another writer in; harmless when repeated."""
+        if self._lock is None:
+            return
+        try:
+            self.flush()
+        finally:
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _add(self, table: str, rows: Iterable[Row]) -> None:
+        if self._lock is None:
+            raise RunFolderError(f"the run {self.folder} is closed; open it to write")
+        self._waiting[table] += rows
+
+    def _append(self, table: str, rows: Iterable[Row]) -> None:
+        self._add(table, rows)
+        waited_s = self._clock() - self._flushed_at
+        if waited_s >= FLUSH_S or len(self._waiting[table]) >= FLUSH_ROWS:
+            self.flush()
+
+    def _write(self, table: str) -> None:
+        rows = self._waiting[table]
+        if not rows:
+            return
+        path = next_part(self.folder, table)
+        parts.write_part(path, parts.to_table(rows, self.run))
+        self._waiting[table] = []
+        self._small[table].append(path)
+        if len(self._small[table]) >= MERGE_PARTS:
+            self._merge(table, self._small[table])
+
+    def _merge(self, table: str, paths: Sequence[Path]) -> None:
+        """Merge parts into one; unreadable ones stay as they are."""
+        self._small[table] = []
+        read = {path: parts.read_part(path, KINDS[table]) for path in paths}
+        whole = {path: content for path, content in read.items() if content is not None}
+        if len(whole) < 2:
+            return
+        merged = parts.joined(list(whole.values()), KINDS[table])
+        parts.write_part(next_part(self.folder, table), merged)
+        for path in whole:
+            path.unlink()
+
+    def _load(self, table: str) -> list[Any]:
+        kind = KINDS[table]
+        read = (parts.read_part(path, kind) for path in part_files(self.folder, table))
+        whole = [content for content in read if content is not None]
+        return parts.to_rows(parts.joined(whole, kind), kind) if whole else []
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _refuse_used(folder: Path) -> None:
+    """Raise unless a folder is new or empty, or was left by a start that did not get far."""
+    if is_run(folder):
+        raise RunFolderError(
+            f"{folder} holds a run already; continue it with --resume or choose another --out"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(f"{folder} is not a folder; choose another --out")
+    for path in folder.rglob("*"):
+        ours = path.name == LOCK or path.name.endswith(parts.TEMPORARY)
+        if not path.is_dir() and not ours:
+            raise RunFolderError(
+                f"{folder} is neither empty nor a run (it holds {path.name}); choose another --out"
+            )
+
+
+def _locked(folder: Path) -> int:
+    """Take the folder's lock and return its file descriptor."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise EnvironmentFailure(f"cannot write in {folder}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if not isinstance(error, BlockingIOError):
+            raise EnvironmentFailure(f"cannot lock {folder}: {error.strerror}") from error
+        raise RunFolderError(f"another process writes {folder}; wait until it is done") from error
+    return descriptor

@@ -1,0 +1,252 @@
+"""One search from configuration to finals: brings all rooms together."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gtn_nas.config import SearchConfig, refuse_changes, to_yaml
+from gtn_nas.controller import Controller
+from gtn_nas.errors import ConfigError, RunFolderError
+from gtn_nas.executors import Executor, InlineExecutor
+from gtn_nas.finals import Finals
+from gtn_nas.preparation import Evaluation, prepare
+from gtn_nas.results.layout import is_run
+from gtn_nas.results.ranking import ranked, sort_key
+from gtn_nas.results.schema import Final
+from gtn_nas.results.store import RunStore
+from gtn_nas.strategies.base import Strategy
+from gtn_nas.strategies.random_search import RandomSearch
+from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
+from gtn_nas.trial import Record, Status
+
+log = logging.getLogger(__name__)
+
+Stage = Literal["starting", "candidates", "finals"]
+
+
+@dataclass(frozen=True)
+class SearchProgress:
+    """Where a search is.
+
+    Attributes:
+        stage: ``starting`` once, when workers were asked for; then what is counted.
+        done: candidates evaluated, or epochs of full training done.
+        total: of how many.
+        best: the best candidate so far.
+        finals: full trainings that have ended.
+    """
+
+    stage: Stage
+    done: int
+    total: int
+    best: Record | None = None
+    finals: int = 0
+
+
+OnProgress = Callable[[SearchProgress], None]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        folder: the run folder.
+        ranking: every evaluated candidate, best first.
+        finals: every full training, best first: by validation accuracy, then by loss.
+        exhausted: whether the search ended early since the space has no more architectures.
+    """
+
+    folder: Path
+    ranking: list[Record]
+    finals: list[Final]
+    exhausted: bool
+
+    @property
+    def winner(self) -> Final | None:
+        """The final that is best on validation images, if any was trained."""
+        return self.finals[0] if self.finals and self.finals[0].status is Status.OK else None
+
+
+def search(
+    config: SearchConfig, *, resume: bool = False, on_progress: OnProgress | None = None
+) -> SearchResult:
+    """Search, rank, and fully train the best.
+
+    Args:
+        config: what to search; ``config.out`` is chosen if it is not set.
+        resume: continue the run in ``config.out`` from what it has stored.
+        on_progress: called as results arrive, in this thread.
+
+    Raises:
+        GtnNasError: the input is wrong or the environment failed; the message says what to do.
+            Whatever was evaluated by then is stored, and ``resume`` continues from it.
+    """
+    return Search(config, resume=resume).run(on_progress or (lambda progress: None))
+
+
+class Search:
+    """One search, checked in full before anything is written.
+
+    Args:
+        config: what to search.
+        resume: continue the run in ``config.out``.
+
+    Raises:
+        GtnNasError: the input is wrong.
+    """
+
+    def __init__(self, config: SearchConfig, *, resume: bool = False) -> None:
+        self.config, self.resume = config, resume
+        self.folder = config.out or default_folder(config)
+        _check_folder(self.folder, config, resume)
+        self.evaluation: Evaluation = prepare(config)
+
+    def run(self, on_progress: OnProgress) -> SearchResult:
+        """Evaluate the candidates, release the workers, and train the best fully."""
+        with self._connected():
+            executor = self._executor()
+            on_progress(SearchProgress("starting", 0, self.config.candidates))
+            with executor, self._store() as store:
+                controller = Controller(
+                    self._strategy(),
+                    executor,
+                    store,
+                    seed=self.config.seed,
+                    evaluation_id=self.evaluation.id,
+                    candidates=self.config.candidates,
+                )
+                self._evaluate(controller, on_progress)
+                executor.close()  # the finals want its CPUs and GPUs
+                ranking = ranked(controller.records.values(), self.config.rank_by)
+                finals = Finals(self.config, self.evaluation, store)
+                trained = finals.train(
+                    ranking,
+                    lambda epochs, total, ended: on_progress(
+                        SearchProgress("finals", epochs, total, ranking[0], ended)
+                    ),
+                )
+                store.append_event("end", key=trained[0].key if trained else None)
+                store.compact()
+        return SearchResult(self.folder, ranking, trained, controller.exhausted)
+
+    def _evaluate(self, controller: Controller, on_progress: OnProgress) -> None:
+        """Run the controller until all candidates are stored, telling how it goes."""
+
+        def tell() -> None:
+            done = len(controller.records)
+            on_progress(SearchProgress("candidates", done, controller.candidates, best))
+
+        best = min(controller.records.values(), key=self._order, default=None)
+        tell()
+        for record in controller.run():
+            if best is None or self._order(record) < self._order(best):
+                best = record
+            tell()
+
+    def _order(self, record: Record) -> tuple[object, ...]:
+        return sort_key(record, self.config.rank_by)
+
+    def _strategy(self) -> Strategy:
+        space, seed = self.evaluation.space, self.config.seed
+        budget = self.evaluation.lesson.steps
+        if self.config.strategy == "random":
+            return RandomSearch(space, budget, seed)
+        return RegularizedEvolution(space, budget, seed, self._order)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Be connected to Ray, where the executor needs it."""
+        if self.config.executor == "inline":
+            yield
+            return
+        from gtn_nas.executors import connect
+
+        with connect(self.config.address):
+            yield
+
+    def _executor(self) -> Executor:
+        config, evaluation = self.config, self.evaluation
+        factory, arrays = evaluation.factory(), evaluation.arrays()
+        if config.executor == "inline":
+            threads = max(int(config.cpus_per_worker), 1)
+            return InlineExecutor(factory, arrays, config.timeout_s, threads)
+        from gtn_nas.executors import RayExecutor
+
+        return RayExecutor(
+            factory,
+            arrays,
+            workers=config.workers,
+            cpus_per_worker=config.cpus_per_worker,
+            gpus_per_worker=config.gpus_per_worker,
+            timeout_s=config.timeout_s,
+        )
+
+    def _store(self) -> RunStore:
+        """Create the run, or open it and check that nothing its scores depend on has changed."""
+        identity = self.evaluation.identity
+        if not self.resume:
+            store = RunStore.create(self.folder, to_yaml(self.config))
+            store.append_event("start", details=identity)
+            store.flush()
+            return store
+        store = RunStore.open(self.folder)
+        try:
+            _refuse_other_identity(store, identity)
+            store.save_config(to_yaml(self.config))
+            store.append_event("resume", details=identity)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+
+def default_folder(config: SearchConfig) -> Path:
+    """Return ``runs/<dataset>-<space>-<time>``, the time in UTC."""
+    from datetime import UTC, datetime
+
+    name = f"{config.dataset}-{config.space}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    return Path("runs") / safe
+
+
+def stored_config(folder: Path) -> SearchConfig:
+    """Return the configuration of the run in a folder.
+
+    Raises:
+        RunFolderError: the folder is no run.
+        ConfigError: the configuration is damaged.
+    """
+    from gtn_nas.config import parse, read_yaml
+    from gtn_nas.results.layout import CONFIG
+
+    if not is_run(folder):
+        raise RunFolderError(f"{folder} is not a run; there is nothing to resume")
+    return parse(SearchConfig, read_yaml(folder / CONFIG))
+
+
+def _check_folder(folder: Path, config: SearchConfig, resume: bool) -> None:
+    if resume:
+        refuse_changes(stored_config(folder), config)
+    elif is_run(folder):
+        raise RunFolderError(
+            f"{folder} holds a run already; continue it with --resume or choose another --out"
+        )
+
+
+def _refuse_other_identity(store: RunStore, identity: dict[str, str]) -> None:
+    """Raise if what scores depend on is not what it was when the run started."""
+    started = next((e for e in store.load_events() if e.kind == "start"), None)
+    before = json.loads(started.details) if started else identity
+    changed = [name for name, value in identity.items() if before.get(name, value) != value]
+    if changed:
+        raise ConfigError(
+            f"{store.folder} cannot be resumed: its {', '.join(changed)} changed since it was "
+            "started, and its scores would not be comparable; start a new run"
+        )

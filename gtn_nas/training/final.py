@@ -1,0 +1,146 @@
+"""One final: a ranked candidate, fully trained, whatever happens on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from gtn_nas.architecture import Architecture
+from gtn_nas.data.base import ImageDataset
+from gtn_nas.errors import one_line
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.training.train import (
+    EpochReport,
+    FinalConfig,
+    OnEpoch,
+    TrainedNetwork,
+    TrainingState,
+    train_network,
+)
+from gtn_nas.trial import Status, status_of
+
+STATE_FILE = "state.pt"
+
+
+@dataclass(frozen=True)
+class FinalJob:
+    """A candidate to train.
+
+    Attributes:
+        architecture: canonical architecture.
+        rank: its place among the candidates; the best is 1.
+        seed: seed of its weights and of its training.
+    """
+
+    architecture: Architecture
+    rank: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class FinalTask:
+    """What all finals of a run share; it travels to every worker.
+
+    Attributes:
+        space: builds the networks, at scale ``final``.
+        dataset: where images come from.
+        config: how to train.
+    """
+
+    space: SearchSpace
+    dataset: ImageDataset
+    config: FinalConfig
+
+
+@dataclass(frozen=True)
+class FinalOutcome:
+    """How a final ended.
+
+    Attributes:
+        status: ``ok`` or how it failed.
+        error: why it failed.
+        trained: what it reached, without the weights, if it is ``ok``.
+        weights: safetensors of the best epoch's weights, if it is ``ok``.
+        device: kind of device that it ran on.
+    """
+
+    status: Status
+    error: str | None = None
+    trained: TrainedNetwork | None = None
+    weights: bytes | None = None
+    device: str = ""
+
+
+OnReport = Callable[[FinalJob, EpochReport], None]
+"""Called after every epoch of every final."""
+
+OnFinal = Callable[[FinalJob, FinalOutcome], None]
+"""Called when a final has ended."""
+
+
+def train_final(
+    task: FinalTask,
+    job: FinalJob,
+    *,
+    resume_from: TrainingState | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> FinalOutcome:
+    """Build and train one network; what it raises becomes the outcome's status."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dataset = task.dataset
+    try:
+        torch.manual_seed(job.seed)
+        network = task.space.build(
+            job.architecture, dataset.image_shape, dataset.num_classes, "final"
+        ).to(device)
+        trained = train_network(
+            network,
+            dataset,
+            task.config,
+            job.seed,
+            resume_from=resume_from,
+            on_epoch=on_epoch,
+        )
+    except Exception as error:  # a candidate's own code may raise anything
+        return FinalOutcome(status_of(error), one_line(error), device=device.type)
+    weights = to_safetensors(job, task, trained)
+    # The file holds the weights; once is enough on the way back to the driver.
+    return FinalOutcome(
+        Status.OK, trained=replace(trained, weights={}), weights=weights, device=device.type
+    )
+
+
+def to_safetensors(job: FinalJob, task: FinalTask, trained: TrainedNetwork) -> bytes:
+    """Return the weights with all that is needed to use them in the file's header."""
+    dataset = task.dataset
+    header = {
+        "space": job.architecture.space,
+        "choices": job.architecture.to_json(),
+        "scale": "final",
+        "dataset": dataset.name,
+        "classes": "\n".join(dataset.classes),
+        "image_shape": " ".join(map(str, dataset.image_shape)),
+        "mean": " ".join(map(str, dataset.mean)),
+        "std": " ".join(map(str, dataset.std)),
+    }
+    return save({n: t.contiguous().cpu() for n, t in trained.weights.items()}, header)
+
+
+def save_state(state: TrainingState, folder: Path) -> None:
+    """Write a training's state whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f".{STATE_FILE}"
+    torch.save(dict(state), aside)
+    aside.replace(folder / STATE_FILE)
+
+
+def load_state(folder: Path | None) -> TrainingState | None:
+    """Return what ``save_state`` wrote, if there is any; tensors are on the CPU."""
+    if folder is None or not (folder / STATE_FILE).is_file():
+        return None
+    state: TrainingState = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    return state

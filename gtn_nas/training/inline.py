@@ -1,0 +1,53 @@
+"""Finals one after the other, in this process and without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gtn_nas.training.final import (
+    FinalJob,
+    FinalTask,
+    OnFinal,
+    OnReport,
+    load_state,
+    save_state,
+    train_final,
+)
+from gtn_nas.training.train import EpochReport, TrainingState
+
+SAVE_EVERY = 5
+"""Epochs between two saved states."""
+
+
+def train_inline(
+    task: FinalTask,
+    jobs: Sequence[FinalJob],
+    folder: Path,
+    on_report: OnReport,
+    on_final: OnFinal,
+) -> None:
+    """Train every job; one that was interrupted goes on from its last saved state.
+
+    Args:
+        task: what the jobs share.
+        jobs: what to train, in this order.
+        folder: where states are kept, one folder a candidate.
+        on_report: called after every epoch.
+        on_final: called after every job.
+    """
+    for job in jobs:
+        place = folder / job.architecture.key
+
+        def on_epoch(
+            report: EpochReport,
+            state: TrainingState,
+            job: FinalJob = job,
+            place: Path = place,
+        ) -> None:
+            if report.epoch % SAVE_EVERY == 0:
+                save_state(state, place)
+            on_report(job, report)
+
+        outcome = train_final(task, job, resume_from=load_state(place), on_epoch=on_epoch)
+        on_final(job, outcome)

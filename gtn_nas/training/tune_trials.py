@@ -1,0 +1,162 @@
+"""Finals as trials of Ray Tune: side by side, with checkpoints, one retry each."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from gtn_nas.errors import EnvironmentFailure, ResourceError, one_line
+from gtn_nas.training.final import (
+    FinalJob,
+    FinalOutcome,
+    FinalTask,
+    OnFinal,
+    OnReport,
+    load_state,
+    save_state,
+    train_final,
+)
+from gtn_nas.training.train import EpochReport, TrainingState
+from gtn_nas.trial import Status
+
+SAVE_EVERY = 5
+"""Epochs between two checkpoints."""
+
+OUTCOME = "outcome"
+REPORT = "report"
+
+
+def train_with_tune(
+    task: FinalTask,
+    jobs: Sequence[FinalJob],
+    folder: Path,
+    on_report: OnReport,
+    on_final: OnFinal,
+    *,
+    cpus: float = 1.0,
+    gpus: float = 0.0,
+) -> None:
+    """Train every job as a Tune trial on the cluster that this process is connected to.
+
+    A trial whose worker dies is started once more from its last checkpoint; so is one that an
+    earlier call with the same folder did not finish.
+
+    Args:
+        task: what the jobs share.
+        jobs: what to train.
+        folder: where Tune keeps its checkpoints; every node must reach it.
+        on_report: called after every epoch, in this process.
+        on_final: called when a trial has ended, in this process.
+        cpus: CPUs, and so threads, of one trial.
+        gpus: GPUs of one trial.
+
+    Raises:
+        ResourceError: no node has room for one trial.
+        EnvironmentFailure: Tune itself failed.
+    """
+    if not jobs:
+        return
+    _require_room(cpus, gpus)
+    # Tune reads these from the environment alone: no CSV and TensorBoard files, and Ctrl-C is the
+    # caller's, not Tune's.
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    by_key = {job.architecture.key: job for job in jobs}
+    resources = {"cpu": cpus, "gpu": gpus} if gpus else {"cpu": cpus}
+    trainable = tune.with_parameters(
+        _train, task=task, jobs=by_key, states=_latest_states(folder, by_key)
+    )
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, resources),
+        param_space={"key": tune.grid_search(list(by_key))},
+        tune_config=tune.TuneConfig(
+            trial_name_creator=_name, trial_dirname_creator=_name, reuse_actors=False
+        ),
+        run_config=tune.RunConfig(
+            name=f"finals-{secrets.token_hex(4)}",
+            storage_path=str(folder.resolve()),
+            callbacks=[_Listener(by_key, on_report, on_final)],
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=1),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+        ),
+    )
+    try:
+        tuner.fit()
+    except tune.TuneError as error:
+        raise EnvironmentFailure(f"the full trainings failed: {one_line(error)}") from error
+
+
+def _train(
+    config: dict[str, str], task: FinalTask, jobs: dict[str, FinalJob], states: dict[str, str]
+) -> None:
+    """Train one job inside a trial; the last report carries the outcome."""
+    job = jobs[config["key"]]
+    checkpoint = tune.get_checkpoint()
+    earlier = checkpoint.path if checkpoint else states.get(config["key"])
+
+    def on_epoch(report: EpochReport, state: TrainingState) -> None:
+        if report.epoch % SAVE_EVERY or report.epoch == task.config.epochs:
+            tune.report({REPORT: report})
+            return
+        with tempfile.TemporaryDirectory() as place:
+            save_state(state, Path(place))
+            tune.report({REPORT: report}, checkpoint=tune.Checkpoint.from_directory(place))
+
+    resume_from = load_state(Path(earlier) if earlier else None)
+    tune.report({OUTCOME: train_final(task, job, resume_from=resume_from, on_epoch=on_epoch)})
+
+
+class _Listener(tune.Callback):  # type: ignore[misc]  # Ray is not typed
+    """Hands what trials report to whoever asked for the finals."""
+
+    def __init__(self, jobs: dict[str, FinalJob], on_report: OnReport, on_final: OnFinal) -> None:
+        self.jobs, self.on_report, self.on_final = jobs, on_report, on_final
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Stay behind when Tune writes its own state: who listens is of this process alone."""
+        return {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        job = self.jobs[trial.config["key"]]
+        if OUTCOME in result:
+            self.on_final(job, result[OUTCOME])
+        elif REPORT in result:
+            self.on_report(job, result[REPORT])
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        reason = trial.get_error()
+        text = one_line(reason) if reason else "its worker died"
+        self.on_final(self.jobs[trial.config["key"]], FinalOutcome(Status.CRASHED, text))
+
+
+def _latest_states(folder: Path, keys: dict[str, FinalJob]) -> dict[str, str]:
+    """Return the newest checkpoint that earlier calls left of each job."""
+    states = {}
+    for key in keys:
+        found = sorted(folder.glob(f"finals-*/{key}/checkpoint_*"), key=lambda p: p.stat().st_mtime)
+        if found:
+            states[key] = str(found[-1].resolve())
+    return states
+
+
+def _name(trial: Any) -> str:
+    return str(trial.config["key"])
+
+
+def _require_room(cpus: float, gpus: float) -> None:
+    """Refuse at once what Tune would wait for without a word."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(n.get("CPU", 0) >= cpus and n.get("GPU", 0) >= gpus for n in nodes):
+        raise ResourceError(
+            f"no node of the cluster has {cpus:g} CPUs + {gpus:g} GPUs for a full training"
+        )

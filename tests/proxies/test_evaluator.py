@@ -1,0 +1,172 @@
+import hashlib
+import pickle
+import random
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gtn_nas.proxies.evaluator import GtnEvaluator, shared_arrays
+from gtn_nas.proxies.gtn import GtnProxy
+from gtn_nas.proxies.size import count_flops, count_parameters
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
+from gtn_nas.trial import Status
+
+from .candidates import CLASSES, SHAPE, SPACE, STEPS, architecture, build, run, trial
+
+EVALUATOR = GtnEvaluator(SPACE, SHAPE, CLASSES)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class InPlace(SearchSpace):
+    """Networks whose first layer overwrites its input."""
+
+    name = "in_place"
+    choices = MappingProxyType({"slope": (0.1, 0.2)})
+
+    def build(self, architecture, input_shape, num_classes, scale="proxy"):
+        rectifier = nn.LeakyReLU(architecture.choices["slope"], inplace=True)
+        return nn.Sequential(rectifier, nn.Flatten(), nn.Linear(64, num_classes))
+
+
+def read_only(arrays):
+    """As executors hand them out: pages that every worker maps."""
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def arrays(lesson, data):
+    return shared_arrays(lesson, data)
+
+
+@pytest.fixture
+def evaluate(arrays):
+    return EVALUATOR(arrays)
+
+
+def candidates(count):
+    rng = random.Random(0)
+    return [trial(SPACE.sample(rng), budget=4, seed=seed) for seed in range(count)]
+
+
+def without_times(record):
+    return replace(record, train_s=None, eval_s=None, created_at=datetime.min)
+
+
+def digest(arrays):
+    return {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
+
+
+def test_the_shared_arrays_are_all_that_a_worker_needs(arrays, lesson, data):
+    assert {name: str(array.dtype) for name, array in arrays.items()} == {
+        "lesson_images": "float32",
+        "lesson_labels": "int64",
+        "learning_rates": "float32",
+        "momenta": "float32",
+        "calibration": "float32",
+        "images": "float32",
+        "labels": "int64",
+    }
+    assert np.array_equal(arrays["lesson_images"], lesson.images.numpy())
+    assert np.array_equal(arrays["labels"], data.labels.numpy())
+
+
+def test_the_lesson_of_a_teacher_can_be_shared(data):
+    torch.manual_seed(0)
+    sizes = TeacherConfig(SHAPE, CLASSES, inner_steps=2, batch_size=8, hidden=16, channels=8)
+    lesson = Teacher(sizes).lesson()
+    assert lesson.images.requires_grad
+    assert EVALUATOR(shared_arrays(lesson, data))(trial(budget=2)).status is Status.OK
+
+
+def test_a_record_holds_the_proxy_s_scores_and_the_network_s_size(evaluate, lesson, data):
+    candidate = replace(trial(), ask_index=3, parent_key="p", evaluation_id="e")
+    record = evaluate(candidate)
+    assert record.status is Status.OK
+    assert record.error is None
+    scores = {"proxy_accuracy": record.proxy_accuracy, "proxy_loss": record.proxy_loss}
+    assert scores == pytest.approx(run(GtnProxy(lesson), candidate, data), rel=0.02)
+    network = build(candidate)
+    assert record.params == count_parameters(network)
+    assert record.flops == count_flops(network, SHAPE)
+    assert record.architecture == candidate.architecture
+    assert (record.ask_index, record.parent_key, record.evaluation_id) == (3, "p", "e")
+
+
+def test_a_record_holds_what_equality_depends_on(evaluate):
+    record = evaluate(trial(seed=8, budget=2))
+    assert (record.seed, record.budget, record.device) == (8, 2, DEVICE)
+    assert record.threads == torch.get_num_threads()
+    assert record.torch_version == torch.__version__
+
+
+def test_a_score_depends_on_the_seed_and_not_on_what_was_evaluated_before(arrays):
+    trials = candidates(6)
+    in_order, backwards = EVALUATOR(arrays), EVALUATOR(arrays)
+    records = [in_order(candidate) for candidate in trials]
+    torch.manual_seed(99)
+    again = [backwards(candidate) for candidate in reversed(trials)]
+    assert list(map(without_times, again[::-1])) == list(map(without_times, records))
+    assert without_times(in_order(trials[0])) == without_times(records[0])
+    other = in_order(replace(trials[0], seed=1234))
+    assert other.proxy_loss != records[0].proxy_loss
+
+
+def test_a_candidate_that_diverged_leaves_no_trace_in_the_next_one(evaluate, arrays, make_lesson):
+    rates = arrays["learning_rates"].copy()
+    rates[8:] = 1e38
+    steep = EVALUATOR(arrays | {"learning_rates": rates})
+    before = steep(trial(budget=4))
+    assert steep(trial(budget=STEPS)).status is Status.DIVERGED
+    assert without_times(steep(trial(budget=4))) == without_times(before)
+    assert before.proxy_loss == evaluate(trial(budget=4)).proxy_loss
+
+
+def test_shared_arrays_are_never_written(lesson, data):
+    arrays = read_only(shared_arrays(lesson, data))
+    before = digest(arrays)
+    evaluate = EVALUATOR(arrays)
+    assert {evaluate(candidate).status for candidate in candidates(3)} == {Status.OK}
+    assert digest(arrays) == before
+
+
+def test_a_candidate_that_writes_on_its_images_spoils_nothing(arrays):
+    evaluate = GtnEvaluator(InPlace(), SHAPE, CLASSES)(arrays)
+    candidate = trial(InPlace().architecture({"slope": 0.1}))
+    before = evaluate(candidate)
+    assert before.status is Status.OK
+    assert without_times(evaluate(candidate)) == without_times(before)
+
+
+@pytest.mark.parametrize("budget", [1, 5])
+def test_a_smaller_budget_takes_the_first_steps(arrays, lesson, data, evaluate, budget):
+    short = EVALUATOR(shared_arrays(lesson.first(budget), data))
+    candidate = trial(budget=budget)
+    assert without_times(evaluate(candidate)) == without_times(short(candidate))
+
+
+def test_a_budget_beyond_the_lesson_is_an_error(evaluate):
+    with pytest.raises(ValueError, match=f"but the lesson has {STEPS}"):
+        evaluate(trial(budget=STEPS + 1))
+
+
+@pytest.mark.parametrize("norm", SPACE.choices["norm"])
+def test_a_diverging_candidate_is_recorded_with_the_reason(make_lesson, data, norm):
+    candidate = trial(architecture(norm=norm))
+    record = EVALUATOR(shared_arrays(make_lesson(1e38), data))(candidate)
+    assert record.status is Status.DIVERGED
+    assert record.error == "parameters became non-finite"
+    assert (record.proxy_accuracy, record.proxy_loss) == (None, None)
+    assert record.params == count_parameters(build(candidate))
+
+
+def test_the_evaluator_travels_to_a_worker(evaluate, arrays):
+    there = pickle.loads(pickle.dumps(EVALUATOR))(arrays)  # noqa: S301  # our own bytes
+    assert without_times(there(trial())) == without_times(evaluate(trial()))

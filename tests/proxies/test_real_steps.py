@@ -1,0 +1,64 @@
+import pytest
+import torch
+
+from gtn_nas.proxies.gtn import GtnProxy
+from gtn_nas.proxies.real_steps import RealStepsProxy
+from gtn_nas.teacher.curriculum import real_lesson
+
+from .candidates import STEPS, run, trial
+
+BATCH = 32
+RATES, MOMENTA = torch.full((STEPS,), 0.2), torch.full((STEPS,), 0.5)
+
+
+@pytest.fixture(scope="module")
+def training(digits):
+    return digits.normalise(digits.train.images), digits.train.labels
+
+
+@pytest.fixture(scope="module")
+def proxy(training):
+    return RealStepsProxy(*training, BATCH, RATES, MOMENTA)
+
+
+def test_a_candidate_learns_from_real_images(proxy, data):
+    scores = run(proxy, trial(), data)
+    assert scores.keys() == proxy.directions.keys()
+    assert scores["proxy_accuracy"] > 0.6 > run(proxy, trial(budget=1), data)["proxy_accuracy"]
+
+
+def test_the_seed_decides_which_images_a_candidate_sees(proxy, training, data):
+    rng = torch.Generator().manual_seed(5)
+    lesson = real_lesson(*training, BATCH, RATES, MOMENTA, rng)
+    assert run(proxy, trial(seed=5), data) == run(GtnProxy(lesson), trial(seed=5), data)
+    other = real_lesson(*training, BATCH, RATES, MOMENTA, torch.Generator().manual_seed(6))
+    assert run(proxy, trial(seed=5), data) != run(GtnProxy(other), trial(seed=5), data)
+
+
+def test_a_score_does_not_depend_on_what_was_scored_before(proxy, data):
+    before = run(proxy, trial(seed=1), data)
+    run(proxy, trial(seed=2), data)
+    assert run(proxy, trial(seed=1), data) == before
+
+
+@pytest.mark.parametrize("budget", [1, 7])
+def test_a_smaller_budget_takes_the_first_steps(training, proxy, data, budget):
+    short = RealStepsProxy(*training, BATCH, RATES[:budget], MOMENTA[:budget])
+    assert run(proxy, trial(budget=budget), data) == run(short, trial(budget=budget), data)
+
+
+def test_a_budget_beyond_the_learning_rates_is_an_error(proxy, data):
+    with pytest.raises(ValueError, match=f"{STEPS + 1} steps, but the lesson has {STEPS}"):
+        run(proxy, trial(budget=STEPS + 1), data)
+
+
+def test_small_data_is_seen_pass_after_pass(training, data):
+    images, labels = training
+    proxy = RealStepsProxy(images[:40], labels[:40], BATCH, RATES, MOMENTA)
+    assert run(proxy, trial(), data)["proxy_accuracy"] > 0.4
+
+
+def test_a_candidate_that_diverges_has_no_score(training, data):
+    proxy = RealStepsProxy(*training, BATCH, torch.full((STEPS,), 1e38), MOMENTA)
+    with pytest.raises(FloatingPointError, match="non-finite"):
+        run(proxy, trial(), data)

@@ -1,0 +1,72 @@
+import math
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gtn_nas.results.query import load_run
+from gtn_nas.results.ranking import lower_is_better, order_by, ranked
+from gtn_nas.trial import Status
+
+from .samples import record, write_run
+
+SCORE = st.none() | st.sampled_from([0.0, 0.25, 0.5, 1.0, math.nan, math.inf, -math.inf])
+CANDIDATE = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from([Status.OK, Status.OK, Status.FAILED]),
+        "proxy_accuracy": SCORE,
+        "proxy_loss": SCORE,
+        "params": st.none() | st.integers(1, 3),
+        "extra": st.just({}) | st.builds(lambda s: {"synflow": s}, st.sampled_from([1.0, 2.0])),
+    }
+)
+
+
+@pytest.mark.parametrize("rank_by", ["proxy_accuracy", "params", "synflow", "train_s"])
+@settings(deadline=None, max_examples=15)
+@given(st.lists(CANDIDATE, min_size=1, max_size=12))
+def test_records_and_sql_agree(rank_by, values):
+    records = [record(index, **v) for index, v in enumerate(values)]
+    with tempfile.TemporaryDirectory() as folder:
+        run = load_run(write_run(Path(folder, "run"), records, config=f"rank_by: {rank_by}\n"))
+        assert [row["key"] for row in run.query()] == [r.key for r in ranked(records, rank_by)]
+
+
+def test_success_then_accuracy_then_loss_then_size_decide():
+    best = record(0, proxy_accuracy=0.9, proxy_loss=0.1, params=10)
+    order = [
+        best,
+        replace(best, params=20, key="a"),
+        replace(best, proxy_loss=0.2, params=1, key="b"),
+        replace(best, proxy_accuracy=0.8, proxy_loss=0.0, key="c"),
+        replace(best, proxy_accuracy=math.nan, key="d"),
+        replace(best, status=Status.DIVERGED, proxy_accuracy=0.95, key="e"),
+    ]
+    assert ranked(reversed(order)) == order
+
+
+def test_the_key_breaks_ties_whoever_finished_first():
+    tied = [record(0, params=1, proxy_accuracy=0.5, tell_index=i) for i in range(3)]
+    tied = [replace(r, key=key) for r, key in zip(tied, "cab", strict=True)]
+    assert [r.key for r in ranked(tied)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("column", "lower"),
+    [
+        ("proxy_accuracy", False),
+        ("synflow", False),
+        ("proxy_loss", True),
+        ("params", True),
+        ("flops", True),
+        ("train_s", True),
+        ("latency_ms", True),
+        ("classes", False),
+    ],
+)
+def test_a_name_tells_its_direction(column, lower):
+    assert lower_is_better(column) is lower
+    assert ("ASC" if lower else "DESC") in order_by(column, [column])
