@@ -94,23 +94,28 @@ class PretrainConfig(DataConfig):
             learners' step sizes.
         learners_per_step: learners whose meta-gradients are averaged.
         learning_rate: outer learning rate of generator and curriculum.
-        window: inner steps that are differentiated; all by default.
+        window: inner steps that are differentiated, placed at random; ``inner_steps`` for all.
         hidden: units of the generator's first layer.
         channels: channels of the generator's smallest feature map.
         noise_dim: length of a noise vector.
+        soft_labels: learn the labels' probabilities too.
+        warm_start_steps: steps in which the generator learns to draw real training images before
+            it learns to teach.
         out: the artefact's path.
     """
 
     inner_steps: PositiveInt = 32
-    batch_size: PositiveInt = 64
+    batch_size: PositiveInt = 128
     meta_iterations: PositiveInt = 1000
     curriculum: Literal["full", "real_data"] = "full"
     learners_per_step: PositiveInt = 1
-    learning_rate: PositiveFloat = 0.01
-    window: PositiveInt | None = None
+    learning_rate: PositiveFloat = 0.001
+    window: PositiveInt = 16
     hidden: PositiveInt = 256
     channels: PositiveInt = 64
     noise_dim: PositiveInt = 64
+    soft_labels: bool = True
+    warm_start_steps: Annotated[int, Field(ge=0)] = 800
     out: Path | None = None
 
 

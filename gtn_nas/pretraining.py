@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from gtn_nas.architecture import Architecture
 from gtn_nas.config import PretrainConfig, to_yaml
 from gtn_nas.data import load_dataset
+from gtn_nas.data.augmentation import augmentation_for
 from gtn_nas.data.base import ImageDataset, Split
 from gtn_nas.errors import ConfigError, TeacherError
 from gtn_nas.spaces import get_space
@@ -23,7 +25,8 @@ from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.artifact import TeacherHeader, round_to_16_bits, save_teacher
 from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
 from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
-from gtn_nas.teacher.meta_training import MetaConfig, MetaStep, MetaTrainer
+from gtn_nas.teacher.meta_training import MetaConfig, MetaTrainer
+from gtn_nas.teacher.warm_start import choose_targets, fit_to_images
 from gtn_nas.trial import derived_seed
 
 HELD_OUT_EVERY = 50
@@ -33,15 +36,21 @@ CHECKPOINT_EVERY = 25
 
 @dataclass(frozen=True)
 class Progress:
-    """One outer step, as shown to a person.
+    """Where a meta-training is.
 
     Attributes:
-        step: what the step showed.
+        stage: ``warm start`` or ``meta-training``.
+        done: steps of the stage that are done.
+        total: of how many.
+        loss: squared error of the warm start, or meta-loss (mean over the latest steps).
         held_out_accuracy: latest mean validation accuracy (0-1) of held-out learners.
     """
 
-    step: MetaStep
-    held_out_accuracy: float | None
+    stage: Literal["warm start", "meta-training"]
+    done: int
+    total: int
+    loss: float
+    held_out_accuracy: float | None = None
 
 
 def is_held_out(architecture: Architecture) -> bool:
@@ -133,20 +142,45 @@ class Pretraining:
         torch.manual_seed(derived_seed(config.seed, "teacher"))
         images = self.dataset.normalise(self.dataset.train.images).to(self.device)
         labels = self.dataset.train.labels.to(self.device)
+        self._augment = augmentation_for(self.dataset.image_shape[0], strength=0.5)
         self.trainer = MetaTrainer(
-            self._source(images, labels), self._meta_config(), self._sampler(), images, labels
+            self._source(images, labels),
+            self._meta_config(),
+            self._sampler(),
+            images,
+            labels,
+            self._augment,
         )
         self._restore(resume)
 
     def run(self) -> Iterator[Progress]:
-        """Take the remaining outer steps, saving a checkpoint every few."""
-        accuracy: float | None = None
+        """Take the remaining steps, saving a checkpoint every few."""
+        if self.trainer.iteration == 0:
+            yield from self._warm_start()
+        total, accuracy = self.config.meta_iterations, None
+        losses: deque[float] = deque(maxlen=CHECKPOINT_EVERY)
         for step in self.trainer.run():
+            losses.append(step.meta_loss)
             if step.iteration % HELD_OUT_EVERY == 0:
                 accuracy = self.held_out_accuracy(HELD_OUT_LEARNERS)
             if step.iteration % CHECKPOINT_EVERY == 0:
                 self._save_checkpoint()
-            yield Progress(step, accuracy)
+            mean_loss = sum(losses) / len(losses)
+            yield Progress("meta-training", step.iteration, total, mean_loss, accuracy)
+
+    def _warm_start(self) -> Iterator[Progress]:
+        """Let the generator draw distorted training images before it learns to teach."""
+        teacher, total = self.trainer.source, self.config.warm_start_steps
+        if not isinstance(teacher, Teacher):
+            return
+        seed = derived_seed(self.config.seed, "warm start")
+        rng = torch.Generator().manual_seed(seed)
+        images, labels = self.trainer.images, self.trainer.labels
+        chosen = choose_targets(labels, teacher.labels.flatten(), rng)
+        torch.manual_seed(seed)
+        targets = self._augment(images[chosen])
+        for step, loss in enumerate(fit_to_images(teacher, targets, total, rng), start=1):
+            yield Progress("warm start", step, total, loss)
 
     def held_out_accuracy(self, learners: int) -> float:
         """Return the mean validation accuracy (0-1) of never-seen learners after the lesson."""
@@ -161,23 +195,23 @@ class Pretraining:
         """Return the lesson as it stands; only the real-data control depends on the seed."""
         return self.trainer.source.lesson(torch.Generator().manual_seed(seed))
 
-    def finish(self, learners: int = 20) -> tuple[Path, float]:
+    def finish(self, learners: int = 20) -> tuple[Path | None, float]:
         """Round to 16 bits, measure, write the artefact and remove the checkpoint.
 
         Returns:
-            The artefact's path and its mean held-out validation accuracy (0-1).
-
-        Raises:
-            ConfigError: the real-data control has nothing to ship.
+            The artefact's path (none for the real-data control, which is no teacher), and the mean
+            validation accuracy (0-1) of held-out learners.
         """
         teacher = self.trainer.source
-        if not isinstance(teacher, Teacher):
-            raise ConfigError("curriculum real_data is a control; it makes no teacher to save")
-        round_to_16_bits(teacher)
+        path: Path | None = None
+        if isinstance(teacher, Teacher):
+            path = self.out
+            round_to_16_bits(teacher)
         accuracy = self.held_out_accuracy(learners)
-        save_teacher(teacher, self._header(accuracy), self.out)
+        if isinstance(teacher, Teacher):
+            save_teacher(teacher, self._header(accuracy), self.out)
         self.checkpoint.unlink(missing_ok=True)
-        return self.out, accuracy
+        return path, accuracy
 
     def _source(self, images: Tensor, labels: Tensor) -> Teacher | RealData:
         config = self.config
@@ -191,6 +225,7 @@ class Pretraining:
             noise_dim=config.noise_dim,
             hidden=config.hidden,
             channels=config.channels,
+            soft_labels=config.soft_labels,
         )
         return Teacher(sizes).to(self.device)
 
@@ -250,6 +285,7 @@ class Pretraining:
             inner_steps=config.inner_steps,
             batch_size=config.batch_size,
             generator={n: getattr(config, n) for n in ("noise_dim", "hidden", "channels")},
+            soft_labels=config.soft_labels,
             meta_training=asdict(self.trainer.config),
             seed=config.seed,
             versions={"torch": str(torch.__version__), "python": platform.python_version()},

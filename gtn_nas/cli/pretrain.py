@@ -37,11 +37,19 @@ def pretrain(
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Outer learning rate.")] = None,
     window: Annotated[
-        int | None, typer.Option(help="Inner steps that are differentiated; all by default.")
+        int | None, typer.Option(help="Inner steps that are differentiated. [default: 16]")
     ] = None,
     hidden: Annotated[int | None, typer.Option(help="Units of the first layer.")] = None,
     channels: Annotated[int | None, typer.Option(help="Channels of the smallest map.")] = None,
     noise_dim: Annotated[int | None, typer.Option(help="Length of a noise vector.")] = None,
+    soft_labels: Annotated[
+        bool | None,
+        typer.Option("--soft-labels/--hard-labels", help="Learn labels too. [default: soft]"),
+    ] = None,
+    warm_start_steps: Annotated[
+        int | None,
+        typer.Option(help="Steps of drawing real images before meta-training. [default: 800]"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Path of the artefact.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
 ) -> None:
@@ -56,6 +64,7 @@ def _run(values: dict[str, Any], resume: bool) -> None:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -67,7 +76,7 @@ def _run(values: dict[str, Any], resume: bool) -> None:
     console = Console(stderr=True)
     pretraining = Pretraining(parse(PretrainConfig, values), resume=resume)
     columns = (
-        TextColumn("meta-training"),
+        TextColumn("{task.fields[stage]}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.description}"),
@@ -76,15 +85,17 @@ def _run(values: dict[str, Any], resume: bool) -> None:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bars:
-        total = pretraining.config.meta_iterations
-        task = bars.add_task("", total=total, completed=pretraining.trainer.iteration)
+        tasks: dict[str, TaskID] = {}
         for progress in pretraining.run():
-            step = progress.step
-            text = f"meta-loss {step.meta_loss:.3f}"
+            stage, total = progress.stage, progress.total
+            if stage not in tasks:
+                tasks[stage] = bars.add_task("", stage=stage, total=total)
+            text = f"loss {progress.loss:.3f}"
             if progress.held_out_accuracy is not None:
                 text += f"  held-out learners {progress.held_out_accuracy:.1%}"
-            bars.update(task, completed=step.iteration, description=text)
+            bars.update(tasks[stage], completed=progress.done, description=text)
     if pretraining.trainer.skipped:
         console.print(f"{pretraining.trainer.skipped} steps were not finite and were skipped")
     path, accuracy = pretraining.finish()
-    typer.echo(f"{path}: held-out learners reach {accuracy:.1%} on validation images")
+    what = path or f"control {pretraining.config.curriculum}"
+    typer.echo(f"{what}: held-out learners reach {accuracy:.1%} on validation images")

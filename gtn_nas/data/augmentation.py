@@ -31,30 +31,38 @@ SCALE = 0.1
 """Largest relative change of size of grey images."""
 
 
-def augmentation_for(channels: int) -> Augment:
+def augmentation_for(channels: int, strength: float = 1.0) -> Augment:
     """Return the distortions that suit images of that many channels.
 
     They draw from torch's global CPU generator, so that a seed means the same on every device.
+
+    Args:
+        channels: 1 for grey images, else colour.
+        strength: share of the full ranges of grey images' distortions.
     """
-    transform_for = _grey_transform if channels == 1 else _colour_transform
 
     def augment(images: Tensor) -> Tensor:
-        transform = transform_for(*images.shape[-2:])
+        height, width = images.shape[-2:]
+        if channels == 1:
+            transform = _grey_transform(height, width, strength)
+        else:
+            transform = _colour_transform(height, width)
         return torch.cat([transform(group) for group in torch.split(images, GROUP)])
 
     return augment
 
 
 @cache
-def _grey_transform(height: int, width: int) -> Augment:
+def _grey_transform(height: int, width: int, strength: float) -> Augment:
     transforms = import_torchvision("torchvision.transforms.v2")
     # Half a side of repeated edge on each side: what moves in from outside is then background,
     # dark or bright, and the affine map's own fill never shows.
     pad = transforms.Pad([width // 2, height // 2], padding_mode="edge")
+    shift = strength / SHIFT / 2  # a fraction of the padded image
     move = transforms.RandomAffine(
-        ROTATION,
-        translate=(0.5 / SHIFT, 0.5 / SHIFT),  # fractions of the padded image
-        scale=(1 - SCALE, 1 + SCALE),
+        ROTATION * strength,
+        translate=(shift, shift),
+        scale=(1 - SCALE * strength, 1 + SCALE * strength),
         interpolation=transforms.InterpolationMode.BILINEAR,
     )
     crop = transforms.CenterCrop([height, width])

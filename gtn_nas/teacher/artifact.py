@@ -33,6 +33,7 @@ class TeacherHeader(BaseModel):
         inner_steps: batches in the lesson (T).
         batch_size: images in a batch (B).
         generator: sizes of the generator.
+        soft_labels: whether labels are learned probabilities.
         meta_training: configuration of the meta-training.
         seed: seed of the meta-training.
         versions: versions of the packages that made it.
@@ -54,6 +55,7 @@ class TeacherHeader(BaseModel):
     inner_steps: int
     batch_size: int
     generator: dict[str, int]
+    soft_labels: bool
     meta_training: dict[str, int | float | str | None]
     seed: int
     versions: dict[str, str]
@@ -139,6 +141,7 @@ def load_teacher(path: Path) -> tuple[Teacher, TeacherHeader]:
             num_classes=len(header.classes),
             inner_steps=header.inner_steps,
             batch_size=header.batch_size,
+            soft_labels=header.soft_labels,
             **header.generator,
         )
     )

@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gtn_nas.teacher.generator import Generator
 from gtn_nas.teacher.inner_loop import Lesson
 
 MAX_LEARNING_RATE = 4.0
+SMOOTHING = 0.1
+"""Probability that learned labels start with outside their own class."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class TeacherConfig:
         noise_dim: length of a noise vector.
         hidden: units of the generator's first layer.
         channels: channels of the generator's smallest feature map.
+        soft_labels: learn the class probabilities of every image instead of fixed labels.
     """
 
     image_shape: tuple[int, int, int]
@@ -35,17 +39,20 @@ class TeacherConfig:
     noise_dim: int = 64
     hidden: int = 256
     channels: int = 64
+    soft_labels: bool = True
 
 
 class StepSizes(nn.Module):
     """A learned learning rate and momentum for every step (Such et al. 2019, section 3.1).
 
     Rates are kept as bounded logarithms and momenta as logits, so that any update is a valid one.
+    Rates start as half a cosine, which falls from ``learning_rate`` to a twentieth of it.
     """
 
-    def __init__(self, steps: int, learning_rate: float = 0.2, momentum: float = 0.5) -> None:
+    def __init__(self, steps: int, learning_rate: float = 0.8, momentum: float = 0.5) -> None:
         super().__init__()
-        self.log_rate = nn.Parameter(torch.full((steps,), math.log(learning_rate)))
+        fall = 0.5 * (1 + torch.cos(math.pi * torch.arange(steps) / steps))
+        self.log_rate = nn.Parameter((learning_rate * fall.clamp(min=0.05)).log())
         self.momentum_logit = nn.Parameter(
             torch.full((steps,), math.log(momentum / (1 - momentum)))
         )
@@ -59,8 +66,10 @@ class StepSizes(nn.Module):
 class Teacher(nn.Module):
     """A Generative Teaching Network with a full curriculum.
 
-    Every step has its own learned noise, so the lesson is a fixed sequence of batches. Labels are
-    spread evenly over each batch. Source: Such et al. 2019, arXiv 1912.07768, section 3.2.
+    Every step has its own learned noise, so the lesson is a fixed sequence of batches. The classes
+    that the generator is asked for are spread evenly over each batch; what learners are told about
+    an image is that class, or probabilities that are learned too. Source: Such et al. 2019, arXiv
+    1912.07768, section 3.2.
     """
 
     def __init__(self, config: TeacherConfig) -> None:
@@ -80,13 +89,18 @@ class Teacher(nn.Module):
         labels = torch.arange(config.inner_steps * config.batch_size) % config.num_classes
         self.labels: Tensor
         self.register_buffer("labels", labels.view(config.inner_steps, config.batch_size))
+        self.label_logits: nn.Parameter | None = None
+        if config.soft_labels:
+            certain = F.one_hot(self.labels, config.num_classes)
+            smooth = certain * (1 - SMOOTHING) + SMOOTHING / config.num_classes
+            self.label_logits = nn.Parameter(smooth.log())
 
     def lesson(self, rng: torch.Generator | None = None) -> Lesson:
         """Draw all batches in one pass of the generator."""
         images = self.generator(self.noise.flatten(0, 1), self.labels.flatten())
-        rates, momenta = self.step_sizes()
+        labels = self.labels if self.label_logits is None else self.label_logits.softmax(-1)
         return Lesson(
-            images.view(*self.labels.shape, *images.shape[1:]), self.labels, rates, momenta
+            images.view(*self.labels.shape, *images.shape[1:]), labels, *self.step_sizes()
         )
 
 

@@ -2,7 +2,9 @@
 
 Source: Such et al. 2019, arXiv 1912.07768, sections 2 and 3; the remedies against unstable
 meta-gradients (random windows, clipping against a moving average, an outer second-moment decay of
-0.9) follow Feng et al. 2023, arXiv 2310.04418.
+0.9) follow Feng et al. 2023, arXiv 2310.04418. Norms of meta-gradients of different learners differ
+by orders of magnitude, so the average is one of logarithms, and each learner's gradient is clipped
+by itself: no single chaotic learner decides a step, or the scale of the next ones.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +27,11 @@ from gtn_nas.trial import derived_seed
 SampleLearner = Callable[[int], nn.Module]
 """From a seed to a learner of freshly sampled architecture and weights, on the right device."""
 
+Augment = Callable[[Tensor], Tensor]
+"""Distorts images ``(N, C, H, W)`` at random, by torch's global generator."""
+
 MAX_SKIPPED_IN_A_ROW = 10
+TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -38,19 +45,22 @@ class MetaConfig:
         window: inner steps that are differentiated; they are placed at random in the lesson.
             ``None`` for all.
         loss_every: inner steps between intermediate meta-losses inside the window.
-        learning_rate: outer rate of generator and curriculum; it falls by a cosine to a tenth.
+        learning_rate: outer rate of generator and curriculum; it falls by a cosine to a tenth, as
+            all outer rates do.
+        label_learning_rate: outer rate of learned labels.
         step_size_learning_rate: outer rate of the learners' rates and momenta.
-        clip_factor: largest gradient norm, in multiples of its moving average.
+        clip_factor: largest gradient norm of a learner, in multiples of the moving geometric mean.
         seed: seed of everything random.
     """
 
     iterations: int
     learners_per_step: int = 1
-    real_batch_size: int = 256
+    real_batch_size: int = 512
     window: int | None = None
-    loss_every: int = 4
-    learning_rate: float = 0.005
-    step_size_learning_rate: float = 0.02
+    loss_every: int = 8
+    learning_rate: float = 0.001
+    label_learning_rate: float = 0.04
+    step_size_learning_rate: float = 0.003
     clip_factor: float = 2.0
     seed: int = 0
 
@@ -63,8 +73,8 @@ class MetaStep:
         iteration: outer steps done so far, this one included.
         meta_loss: mean real-data cross-entropy over the step's learners and meta-losses.
         accuracy: mean accuracy (0-1) on the real batch at the end of the window.
-        gradient_norm: norm of the averaged meta-gradient, before clipping.
-        skipped: whether the step was left out because it was not finite.
+        gradient_norm: mean norm of the learners' meta-gradients, before clipping.
+        skipped: whether the step was left out because no learner's gradient was finite.
     """
 
     iteration: int
@@ -72,6 +82,23 @@ class MetaStep:
     accuracy: float
     gradient_norm: float
     skipped: bool
+
+
+@dataclass(frozen=True)
+class MetaGradient:
+    """What one learner teaches its teacher.
+
+    Attributes:
+        gradients: of every parameter of the teacher.
+        norm: of all of them together.
+        loss: the meta-loss.
+        accuracy: accuracy (0-1) on the real batch at the end of the window.
+    """
+
+    gradients: list[Tensor]
+    norm: float
+    loss: float
+    accuracy: float
 
 
 class MetaTrainer:
@@ -86,6 +113,8 @@ class MetaTrainer:
         sample_learner: makes a fresh learner from a seed.
         images: ``(N, C, H, W)`` normalised real training images.
         labels: ``(N,)`` class indices.
+        augment: distorts half of the real images of a meta-loss, so that the teacher learns what
+            holds beyond its training images.
     """
 
     def __init__(
@@ -95,22 +124,15 @@ class MetaTrainer:
         sample_learner: SampleLearner,
         images: Tensor,
         labels: Tensor,
+        augment: Augment | None = None,
     ) -> None:
         self.source, self.config, self.sample_learner = source, config, sample_learner
-        self.images, self.labels = images, labels
-        step_sizes = list(source.step_sizes.parameters())
-        of_step_sizes = {id(p) for p in step_sizes}
-        others = [p for p in source.parameters() if id(p) not in of_step_sizes]
-        self.parameters = others + step_sizes
-        groups = [
-            {"params": others, "base": config.learning_rate},
-            {"params": step_sizes, "base": config.step_size_learning_rate},
-        ]
-        self.optimiser = torch.optim.Adam(
-            [group for group in groups if group["params"]], betas=(0.9, 0.9), eps=1e-5
-        )
+        self.images, self.labels, self.augment = images, labels, augment
+        groups = _parameter_groups(source, config)
+        self.parameters = [p for group in groups for p in group["params"]]
+        self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.9), eps=1e-5)
         self.iteration = 0
-        self.mean_norm = 0.0
+        self.log_norm: float | None = None
         self.skipped = 0
         self.skipped_in_a_row = 0
 
@@ -124,47 +146,46 @@ class MetaTrainer:
             yield self.step()
 
     def step(self) -> MetaStep:
-        """Average the meta-gradients of some fresh learners and take one outer step."""
+        """Average the meta-gradients of some fresh learners and take one outer step.
+
+        A learner whose gradient is not finite is left out; if all are, the step is skipped.
+        """
         seeds = [
             derived_seed(self.config.seed, self.iteration, i)
             for i in range(self.config.learners_per_step)
         ]
         results = [self.meta_gradient(seed) for seed in seeds]
-        count = len(results)
-        gradients = [
-            sum(parts, start=torch.tensor(0.0)) / count
-            for parts in zip(*(r[0] for r in results), strict=True)
-        ]
-        meta_loss = sum(r[1] for r in results) / count
-        accuracy = sum(r[2] for r in results) / count
-        norm = float(torch.stack([g.norm() for g in gradients]).norm())
-        skipped = not (math.isfinite(norm) and math.isfinite(meta_loss))
-        if skipped:
-            self._skip()
+        finite = [r for r in results if math.isfinite(r.norm) and math.isfinite(r.loss)]
+        if finite:
+            self._apply(finite)
         else:
-            self._apply(gradients, norm)
+            self._skip()
         self.iteration += 1
-        return MetaStep(self.iteration, meta_loss, accuracy, norm, skipped)
+        shown, count = finite or results, len(finite or results)
+        return MetaStep(
+            self.iteration,
+            meta_loss=sum(r.loss for r in shown) / count,
+            accuracy=sum(r.accuracy for r in shown) / count,
+            gradient_norm=sum(r.norm for r in shown) / count,
+            skipped=not finite,
+        )
 
-    def meta_gradient(self, seed: int) -> tuple[list[Tensor], float, float]:
-        """Teach one fresh learner and differentiate what it then gets wrong on real images.
-
-        Returns:
-            The gradient of every parameter of the source, the meta-loss and the accuracy (0-1) at
-            the window's end.
-        """
+    def meta_gradient(self, seed: int) -> MetaGradient:
+        """Teach one fresh learner and differentiate what it then gets wrong on real images."""
         rng = torch.Generator().manual_seed(seed)
         learner = self.sample_learner(seed).train()
         lesson = self.source.lesson(rng)
         size = min(self.config.window or lesson.steps, lesson.steps)
         start = int(torch.randint(lesson.steps - size + 1, (1,), generator=rng))
+        torch.manual_seed(derived_seed(seed, "augmentation"))
         loss, accuracy = self._meta_loss(learner, lesson, range(start, start + size), rng)
         gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         filled = [
             torch.zeros_like(p) if g is None else g
             for g, p in zip(gradients, self.parameters, strict=True)
         ]
-        return filled, loss.item(), accuracy
+        norm = torch.stack([g.norm() for g in filled]).norm().item()
+        return MetaGradient(filled, norm, loss.item(), accuracy)
 
     def _meta_loss(
         self, learner: nn.Module, lesson: Lesson, window: range, rng: torch.Generator
@@ -172,6 +193,9 @@ class MetaTrainer:
         """Return the final real-data loss plus the mean of the intermediate ones."""
         batch = torch.randperm(len(self.labels), generator=rng)[: self.config.real_batch_size]
         images, labels = self.images[batch], self.labels[batch]
+        if self.augment is not None:
+            plain, distorted = images.tensor_split(2)
+            images = torch.cat([plain, self.augment(distorted)])
         between: list[Tensor] = []
         parameters: Parameters = {}
         for step, parameters in unroll(learner, lesson, window=window):
@@ -185,20 +209,27 @@ class MetaTrainer:
             loss = loss + torch.stack(between).mean()
         return loss, (logits.argmax(1) == labels).float().mean().item()
 
-    def _apply(self, gradients: list[Tensor], norm: float) -> None:
-        """Clip against the moving average of the norm and let the optimiser step."""
+    def _apply(self, results: list[MetaGradient]) -> None:
+        """Clip each learner's gradient, average them, and let the optimiser step."""
         config = self.config
-        limit = config.clip_factor * self.mean_norm if self.mean_norm else norm
-        scale = min(1.0, limit / norm) if norm > 0 else 1.0
-        self.mean_norm = 0.9 * self.mean_norm + 0.1 * norm * scale if self.mean_norm else norm
+        scales = [self._clip(result.norm) / len(results) for result in results]
         progress = self.iteration / config.iterations
         decay = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress))
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * decay
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient * scale
+        for index, parameter in enumerate(self.parameters):
+            parts = [s * r.gradients[index] for s, r in zip(scales, results, strict=True)]
+            parameter.grad = torch.stack(parts).sum(0)
         self.optimiser.step()
         self.skipped_in_a_row = 0
+
+    def _clip(self, norm: float) -> float:
+        """Return what to multiply a gradient with; its norm enters the moving average."""
+        log_norm = math.log(max(norm, TINY))
+        if self.log_norm is None:
+            self.log_norm = log_norm
+        self.log_norm += 0.1 * (log_norm - self.log_norm)
+        return min(1.0, self.config.clip_factor * math.exp(self.log_norm - log_norm))
 
     def _skip(self) -> None:
         """Count a step that was not finite; give up after ten in a row."""
@@ -216,7 +247,7 @@ class MetaTrainer:
             "source": self.source.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "iteration": self.iteration,
-            "mean_norm": self.mean_norm,
+            "log_norm": self.log_norm,
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
         }
@@ -225,5 +256,19 @@ class MetaTrainer:
         """Continue from what ``state_dict`` returned."""
         self.source.load_state_dict(state["source"])  # type: ignore[arg-type]  # saved as such
         self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type]  # likewise
-        for name in ("iteration", "mean_norm", "skipped", "skipped_in_a_row"):
+        for name in ("iteration", "log_norm", "skipped", "skipped_in_a_row"):
             setattr(self, name, state[name])
+
+
+def _parameter_groups(source: Teacher | RealData, config: MetaConfig) -> list[dict[str, Any]]:
+    """Group the source's parameters by outer learning rate; ``base`` is the rate at the start."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in source.named_parameters():
+        if name.startswith("step_sizes."):
+            rate = config.step_size_learning_rate
+        elif name == "label_logits":
+            rate = config.label_learning_rate
+        else:
+            rate = config.learning_rate
+        groups.setdefault(rate, []).append(parameter)
+    return [{"params": parameters, "base": rate} for rate, parameters in groups.items()]

@@ -1,0 +1,76 @@
+"""A start for the teacher: before it learns to teach, its generator learns to draw real images.
+
+From random weights a generator draws noise, learners learn nothing from it, and the meta-gradient
+is faint and chaotic for hundreds of steps. Fitted to real training images first, each noise vector
+with the image it stands for, the lesson starts about where as many real batches would.
+
+Source: the fit is that of Bojanowski et al. 2018, arXiv 1707.05776 (generative latent
+optimisation), section 3, with a squared loss; starting a teacher this way is ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gtn_nas.teacher.curriculum import Teacher
+from gtn_nas.teacher.generator import RANGE
+
+BATCH = 512
+LEARNING_RATE = 0.01
+EDGE = 0.99
+"""Share of the generator's range that targets lie in; a tanh never reaches its ends."""
+
+
+def choose_targets(labels: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
+    """Choose a training image for each synthetic one, of its class, all of them equally often.
+
+    Args:
+        labels: ``(N,)`` classes of the training images, each class at least once.
+        wanted: ``(M,)`` classes of the synthetic images.
+        rng: decides the choice.
+
+    Returns:
+        ``(M,)`` indices of training images.
+    """
+    chosen = torch.empty_like(wanted)
+    for label in torch.unique(wanted):
+        places, pool = (wanted == label).nonzero()[:, 0], (labels == label).nonzero()[:, 0]
+        passes = math.ceil(len(places) / len(pool))
+        order = [torch.randperm(len(pool), generator=rng) for _ in range(passes)]
+        chosen[places] = pool[torch.cat(order)[: len(places)].to(pool.device)]
+    return chosen
+
+
+def fit_to_images(
+    teacher: Teacher, targets: Tensor, steps: int, rng: torch.Generator
+) -> Iterator[float]:
+    """Fit noise and generator to real images, one target for each synthetic image.
+
+    Args:
+        teacher: trained in place.
+        targets: ``(T * B, C, H, W)`` normalised images, in the order of the lesson.
+        steps: steps of Adam; the learning rate falls to zero by half a cosine.
+        rng: draws the batches.
+
+    Yields:
+        The mean squared error of each step.
+    """
+    labels, noise = teacher.labels.flatten(), teacher.noise
+    targets = targets.clamp(-EDGE * RANGE, EDGE * RANGE)
+    optimiser = torch.optim.Adam([noise, *teacher.generator.parameters()], lr=LEARNING_RATE)
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = (
+            LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
+        )
+        batch = torch.randperm(len(labels), generator=rng)[:BATCH].to(labels.device)
+        drawn = teacher.generator(noise.flatten(0, 1)[batch], labels[batch])
+        loss = F.mse_loss(drawn, targets[batch])
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+        yield loss.item()
