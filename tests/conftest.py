@@ -31,3 +31,27 @@ def ray_local() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def tiny_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher of digits with four batches, after one step of meta-training."""
+    from gtn_nas.config import PretrainConfig
+    from gtn_nas.pretraining import Pretraining
+
+    out = tmp_path_factory.mktemp("teacher") / "tiny.safetensors"
+    config = PretrainConfig(
+        inner_steps=4,
+        batch_size=20,
+        meta_iterations=1,
+        warm_start_steps=60,
+        hidden=32,
+        channels=16,
+        noise_dim=16,
+        out=out,
+    )
+    pretraining = Pretraining(config)
+    for _ in pretraining.run():
+        pass
+    pretraining.finish(learners=1)
+    return out

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-import click
 import typer
 
 from gtn_nas.cli import listing, pretrain, query, search
 from gtn_nas.errors import GtnNasError
+
+INTERRUPTED = 130
+"""What typer returns when a command was interrupted from the keyboard."""
 
 app = typer.Typer(
     name="gtn-nas",
@@ -35,15 +36,12 @@ def main() -> None:
         code = app(standalone_mode=False)
     except GtnNasError as error:
         code = _fail(str(error), error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        code = _fail("interrupted", 130)
-    except BrokenPipeError:
-        # The reader of a pipe went away, as `head` does; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+    except typer.TyperException as error:
+        # Empty where the help was shown instead, as without any argument.
+        message = error.format_message()
+        code = _fail(message, error.exit_code) if message else error.exit_code
+    if code == INTERRUPTED:
+        _fail("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from gtn_nas.errors import TeacherError, UnknownNameError
+from gtn_nas.errors import EnvironmentFailure, TeacherError, UnknownNameError, one_line
 
 if TYPE_CHECKING:
     from gtn_nas.teacher.curriculum import Teacher
@@ -92,16 +94,37 @@ def round_to_16_bits(teacher: Teacher) -> None:
         parameter.data = parameter.data.half().float()
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; the file takes its own name only once it is complete.
+
+    Raises:
+        EnvironmentFailure: the file cannot be written, e.g. because the disk is full.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        os.replace(aside, path)
+    except (OSError, SafetensorError, RuntimeError) as error:  # the last is torch's
+        raise EnvironmentFailure(f"cannot write {path}: {one_line(error)}") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink()
+
+
 def save_teacher(teacher: Teacher, header: TeacherHeader, path: Path) -> None:
-    """Write the artefact whole or not at all, weights in 16 bits."""
+    """Write the artefact whole or not at all, weights in 16 bits.
+
+    Raises:
+        EnvironmentFailure: the file cannot be written.
+    """
     from safetensors.torch import save_file
 
     tensors = {n: p.detach().half().contiguous().cpu() for n, p in teacher.named_parameters()}
     metadata = {"format": FORMAT, "header": header.model_dump_json()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, aside, metadata=metadata)
-    os.replace(aside, path)
+    with whole_file(path) as aside:
+        save_file(tensors, aside, metadata=metadata)
 
 
 def read_header(path: Path) -> TeacherHeader:

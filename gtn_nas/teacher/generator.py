@@ -49,13 +49,14 @@ class Generator(nn.Module):
         pixels = self.sizes[0][0] * self.sizes[0][1]
         self.fc1 = weight_norm(nn.Linear(noise_dim + num_classes, hidden))
         self.fc2 = weight_norm(nn.Linear(hidden, channels * pixels))
-        self.conv1 = weight_norm(nn.Conv2d(channels, channels // 2, 3))
-        self.conv2 = weight_norm(nn.Conv2d(channels // 2, image_channels, 3))
+        last = max(channels // 2, 1)
+        self.conv1 = weight_norm(nn.Conv2d(channels, last, 3))
+        self.conv2 = weight_norm(nn.Conv2d(last, image_channels, 3))
         self.norms = nn.ModuleList(
             [
                 nn.BatchNorm1d(hidden, track_running_stats=False),
                 nn.BatchNorm2d(channels, track_running_stats=False),
-                nn.BatchNorm2d(channels // 2, track_running_stats=False),
+                nn.BatchNorm2d(last, track_running_stats=False),
             ]
         )
 

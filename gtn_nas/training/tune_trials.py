@@ -68,6 +68,7 @@ def train_with_tune(
     # caller's, not Tune's.
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints even when not verbose
     by_key = {job.architecture.key: job for job in jobs}
     resources = {"cpu": cpus, "gpu": gpus} if gpus else {"cpu": cpus}
     trainable = tune.with_parameters(

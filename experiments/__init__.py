@@ -1,0 +1,1 @@
+"""One file, one claim, one table; run each with ``python -m experiments.NAME``."""

@@ -1,0 +1,138 @@
+"""The search loop, with real strategies, a real store and candidates that score at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from gtn_nas.controller import Controller
+from gtn_nas.executors import InlineExecutor
+from gtn_nas.results.ranking import sort_key
+from gtn_nas.results.store import RunStore
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.strategies.random_search import RandomSearch
+from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
+from gtn_nas.trial import Evaluate, Record, Status, Trial
+
+BUDGET = 32
+
+
+class Grid(SearchSpace):
+    """Sixty-four points; nothing is ever built."""
+
+    name = "grid"
+    choices = MappingProxyType({name: tuple(range(4)) for name in "abc"})
+
+    def build(self, *arguments, **options):
+        raise AssertionError("a toy candidate is not built")
+
+
+@dataclass(frozen=True)
+class ToyFactory:
+    """Scores a candidate by its choices; those with ``a = 3`` fail."""
+
+    log: Path
+
+    def __call__(self, arrays: object) -> Evaluate:
+        def evaluate(trial: Trial) -> Record:
+            with self.log.open("a") as file:
+                file.write(trial.architecture.key + "\n")
+            a, b, c = trial.architecture.choices.values()
+            if a == 3:
+                raise ValueError("three is too much")
+            score = (16 * a + 4 * b + c) / 64
+            return Record.of(trial, Status.OK, proxy_accuracy=score, proxy_loss=1 - score)
+
+        return evaluate
+
+
+def strategy(name: str, seed: int = 0):
+    if name == "random":
+        return RandomSearch(Grid(), BUDGET, seed)
+    return RegularizedEvolution(Grid(), BUDGET, seed, sort_key, population=8, sample=3)
+
+
+def run(store: RunStore, log: Path, name: str, candidates: int) -> Iterator[Record]:
+    with InlineExecutor(ToyFactory(log), {}) as executor:
+        controller = Controller(
+            strategy(name), executor, store, seed=7, evaluation_id="e", candidates=candidates
+        )
+        yield from controller.run()
+
+
+def comparable(records: list[Record]) -> list[tuple[object, ...]]:
+    return [(r.tell_index, r.ask_index, r.key, r.seed, r.status, r.proxy_accuracy) for r in records]
+
+
+every_strategy = pytest.mark.parametrize("name", ["random", "regularized_evolution"])
+
+
+@every_strategy
+def test_as_many_distinct_candidates_are_evaluated_once_as_were_asked_for(tmp_path, name):
+    with RunStore.create(tmp_path / "run", "") as store:
+        yielded = list(run(store, tmp_path / "log", name, 40))
+        assert len({record.key for record in yielded}) == len(yielded) == 40
+        assert len((tmp_path / "log").read_text().split()) == 40
+        assert store.load_candidates() == yielded
+        assert {r.status for r in yielded} == {Status.OK, Status.FAILED}
+        assert all(r.evaluation_id == "e" and r.run == "run" for r in yielded)
+
+
+@every_strategy
+@pytest.mark.parametrize("stop_after", [1, 9, 23])
+def test_a_run_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, name, stop_after):
+    with RunStore.create(tmp_path / "whole", "") as store:
+        undisturbed = list(run(store, tmp_path / "log", name, 32))
+    with RunStore.create(tmp_path / "run", "") as store:
+        list(islice(run(store, tmp_path / "log1", name, 32), stop_after))
+    with RunStore.open(tmp_path / "run") as store:
+        list(run(store, tmp_path / "log2", name, 32))
+        again = store.load_candidates()
+    assert comparable(again) == comparable(undisturbed)
+    logs = [(tmp_path / log).read_text().split() for log in ("log1", "log2")]
+    assert not set(logs[0][:stop_after]) & set(logs[1])
+
+
+def test_a_finished_run_goes_on_with_more_candidates(tmp_path):
+    with RunStore.create(tmp_path / "run", "") as store:
+        list(run(store, tmp_path / "log", "random", 10))
+    with RunStore.open(tmp_path / "run") as store:
+        assert len(list(run(store, tmp_path / "log", "random", 25))) == 15
+        assert len(store.load_candidates()) == 25
+    assert len((tmp_path / "log").read_text().split()) == 25
+
+
+def test_a_search_ends_when_the_space_has_nothing_new(tmp_path):
+    with (
+        RunStore.create(tmp_path / "run", "") as store,
+        InlineExecutor(ToyFactory(tmp_path / "log"), {}) as executor,
+    ):
+        controller = Controller(
+            strategy("random"), executor, store, seed=7, evaluation_id="e", candidates=1000
+        )
+        assert len(list(controller.run())) == 64
+        assert controller.exhausted
+
+
+def test_a_seed_follows_from_the_run_and_the_candidate_alone(tmp_path):
+    seeds = []
+    for name in ("random", "regularized_evolution"):
+        with RunStore.create(tmp_path / name, "") as store:
+            seeds.append({r.key: r.seed for r in run(store, tmp_path / "log", name, 60)})
+    shared = seeds[0].keys() & seeds[1].keys()
+    assert len(shared) > 50
+    assert all(seeds[0][key] == seeds[1][key] for key in shared)
+    assert len(set(seeds[0].values())) == 60
+
+
+def test_evolution_finds_better_candidates_than_chance(tmp_path):
+    best = {}
+    for name in ("random", "regularized_evolution"):
+        with RunStore.create(tmp_path / name, "") as store:
+            records = list(run(store, tmp_path / "log", name, 40))
+            late = [r.proxy_accuracy for r in records[20:] if r.proxy_accuracy is not None]
+            best[name] = sum(late) / len(late)
+    assert best["regularized_evolution"] > best["random"]
