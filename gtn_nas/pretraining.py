@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
@@ -22,7 +22,7 @@ from gtn_nas.data.base import ImageDataset, Split
 from gtn_nas.errors import ConfigError, TeacherError
 from gtn_nas.spaces import get_space
 from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.teacher.artifact import TeacherHeader, round_to_16_bits, save_teacher
+from gtn_nas.teacher.artifact import TeacherHeader, round_to_16_bits, save_teacher, whole_file
 from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
 from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
 from gtn_nas.teacher.meta_training import MetaConfig, MetaTrainer
@@ -118,7 +118,8 @@ class Pretraining:
 
     Raises:
         ConfigError: the configuration asks for what the data cannot give.
-        TeacherError: there is a checkpoint already and ``resume`` is not set, or there is none.
+        TeacherError: there is a checkpoint already and ``resume`` is not set, or there is none
+            that fits.
     """
 
     def __init__(self, config: PretrainConfig, *, resume: bool = False) -> None:
@@ -136,9 +137,11 @@ class Pretraining:
                 f"{self.dataset.num_classes} classes of {config.dataset}; every batch shows each"
             )
         self.space = get_space(config.space)
-        default = Path(f"{config.dataset.replace(':', '_').replace('/', '_')}-{self.space.name}")
-        self.out = config.out or default.with_suffix(".safetensors")
+        data = config.dataset.replace(":", "_").replace("/", "_")
+        self.out = config.out or Path(f"{data}-{self.space.name}.safetensors")
         self.checkpoint = self.out.with_suffix(".checkpoint")
+        if self.out.is_dir() or self.out == self.checkpoint:
+            raise ConfigError(f"--out {self.out} must be a file to write, e.g. teacher.safetensors")
         torch.manual_seed(derived_seed(config.seed, "teacher"))
         images = self.dataset.normalise(self.dataset.train.images).to(self.device)
         labels = self.dataset.train.labels.to(self.device)
@@ -246,10 +249,9 @@ class Pretraining:
         return to_yaml(self.config) + self.dataset.fingerprint
 
     def _save_checkpoint(self) -> None:
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.checkpoint.with_name(f".{self.checkpoint.name}.{os.getpid()}")
-        torch.save({"identity": self._identity(), **self.trainer.state_dict()}, aside)
-        os.replace(aside, self.checkpoint)
+        state = {"identity": self._identity(), **self.trainer.state_dict()}
+        with whole_file(self.checkpoint) as aside:
+            torch.save(state, aside)
 
     def _restore(self, resume: bool) -> None:
         if not resume:
@@ -261,10 +263,16 @@ class Pretraining:
             return
         if not self.checkpoint.exists():
             raise TeacherError(f"no checkpoint at {self.checkpoint}; start without --resume")
-        state: dict[str, Any] = torch.load(
-            self.checkpoint, map_location=self.device, weights_only=True
-        )
-        if state.pop("identity") != self._identity():
+        try:
+            state: dict[str, Any] = torch.load(
+                self.checkpoint, map_location=self.device, weights_only=True
+            )
+            identity = state.pop("identity")
+        except (OSError, EOFError, RuntimeError, UnpicklingError, LookupError) as error:
+            raise TeacherError(
+                f"{self.checkpoint} is damaged or no checkpoint; delete it and start again"
+            ) from error
+        if identity != self._identity():
             raise TeacherError(
                 f"{self.checkpoint} belongs to other settings or other data; repeat the command "
                 "it was started with, and --resume"

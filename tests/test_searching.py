@@ -140,7 +140,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_candidate_that_raises_is_a_record_and_the_search_goes_on(config, here):
-    space = write_space(here, "failing", acts=3)
+    space = write_space(here, "failing", "relu", "tanh", "fail")
     result = search(changed(config, space=space, candidates=24, top_k=1, strategy="random"))
     failed = [r for r in result.ranking if r.status is Status.FAILED]
     assert 0 < len(failed) < 24
@@ -150,14 +150,14 @@ def test_a_candidate_that_raises_is_a_record_and_the_search_goes_on(config, here
 
 
 def test_a_search_of_a_small_space_ends_when_it_is_exhausted(config, here):
-    space = write_space(here, "small")
+    space = write_space(here, "small", "relu", "tanh")
     result = search(changed(config, space=space, candidates=50, top_k=0))
     assert result.exhausted
     assert len(result.ranking) == 16
 
 
 def test_a_changed_search_space_cannot_be_resumed(config, here):
-    space = write_space(here, "edited")
+    space = write_space(here, "edited", "relu", "tanh")
     wanted = changed(config, space=space, candidates=4, top_k=0)
     search(wanted)
     with (here / "edited.py").open("a") as file:

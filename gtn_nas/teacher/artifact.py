@@ -158,21 +158,21 @@ def load_teacher(path: Path) -> tuple[Teacher, TeacherHeader]:
     from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
 
     header = read_header(path)
-    teacher = Teacher(
-        TeacherConfig(
-            image_shape=header.image_shape,
-            num_classes=len(header.classes),
-            inner_steps=header.inner_steps,
-            batch_size=header.batch_size,
-            soft_labels=header.soft_labels,
-            **header.generator,
-        )
-    )
     try:
+        teacher = Teacher(
+            TeacherConfig(
+                image_shape=header.image_shape,
+                num_classes=len(header.classes),
+                inner_steps=header.inner_steps,
+                batch_size=header.batch_size,
+                soft_labels=header.soft_labels,
+                **header.generator,
+            )
+        )
         weights = {name: tensor.float() for name, tensor in load_file(path).items()}
         missing, unexpected = teacher.load_state_dict(weights, strict=False)
-        if unexpected or set(missing) - {"labels"}:
-            raise TeacherError(f"{path}: weights are missing or foreign; meta-train it again")
-    except (SafetensorError, RuntimeError) as error:
-        raise TeacherError(f"{path}: weights do not fit the header: {error}") from error
+    except (SafetensorError, RuntimeError, TypeError) as error:  # TypeError: foreign sizes
+        raise TeacherError(f"{path}: weights do not fit the header; meta-train it again") from error
+    if unexpected or missing != ["labels"]:  # which follow from the sizes
+        raise TeacherError(f"{path}: weights are missing or foreign; meta-train it again")
     return teacher.eval(), header

@@ -85,9 +85,11 @@ def unroll(
                 loss, list(parameters.values()), create_graph=differentiable
             )
             rate, momentum = lesson.learning_rates[step], lesson.momenta[step]
-            for (name, old), gradient in zip(parameters.items(), gradients, strict=True):
-                velocity[name] = momentum * velocity[name] + gradient
-                parameters[name] = old - rate * velocity[name]
+            velocity = {
+                name: momentum * old + gradient
+                for (name, old), gradient in zip(velocity.items(), gradients, strict=True)
+            }
+            parameters = {name: old - rate * velocity[name] for name, old in parameters.items()}
         if not differentiable:
             parameters = {n: p.detach().requires_grad_() for n, p in parameters.items()}
             velocity = {n: v.detach() for n, v in velocity.items()}

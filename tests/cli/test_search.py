@@ -1,0 +1,189 @@
+"""``gtn-nas search`` as a person meets it: what it prints, where, and how it ends."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gtn_nas.cli.main import main
+from gtn_nas.results.query import load_run
+
+from ..user_spaces import write_space
+
+Main = Callable[..., tuple[int, str, str]]
+COMMAND = [sys.executable, "-c", "from gtn_nas.cli.main import main; main()"]
+
+
+@pytest.fixture
+def run_main(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Main:
+    """Run a command in this process, in an empty current directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gtn-nas", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output = capsys.readouterr()
+        return int(ended.value.code or 0), output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def small(tiny_teacher: Path) -> list[object]:
+    """Options of a search that takes a second."""
+    counts = ["--candidates", 5, "--top-k", 1, "--final-epochs", 2]
+    return ["search", "--executor", "inline", "--teacher", tiny_teacher, *counts]
+
+
+def test_a_search_prints_a_ranking_finals_and_paths(run_main, small):
+    code, out, err = run_main(*small, "--out", "run")
+    assert code == 0
+    best = load_run("run").top(1)[0]
+    assert best["key"] in out
+    assert "against a ranking by parameters" in out
+    assert "validation" in out
+    assert f"run/weights/{best['key']}.safetensors" in out
+    assert "5/5" in err
+    assert Path("run/weights", f"{best['key']}.safetensors").is_file()
+
+
+def test_a_folder_is_chosen_by_default(run_main, small):
+    assert run_main(*small)[0] == 0
+    (run,) = Path("runs").iterdir()
+    assert run.name.startswith("digits-conv_chain-")
+
+
+def test_a_configuration_file_is_a_run_and_options_override_it(run_main, small):
+    Path("run.yaml").write_text("candidates: 3\nseed: 5\ntop_k: 0\n")
+    options = [o for o in small if o not in ("--candidates", 5)]
+    assert run_main(*options, "--config", "run.yaml", "--seed", 6, "--out", "a")[0] == 0
+    config = load_run("a").config
+    assert (config["candidates"], config["seed"], config["top_k"]) == (3, 6, 1)
+    assert run_main("search", "--config", "a/config.yaml", "--out", "b")[0] == 0
+    columns = ["key", "proxy_loss"]
+    assert load_run("a").query(columns=columns) == load_run("b").query(columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--dataset", "digit"], ["'digit'", "digits"]),
+        (["--space", "conv_chian"], ["'conv_chian'", "conv_chain"]),
+        (["--space", "nothing:Here"], ["nothing"]),
+        (["--strategy", "randon"], ["strategy", "random", "randon"]),
+        (["--executor", "dask"], ["executor", "ray", "inline"]),
+        (["--rank-by", "proxy_acuracy"], ["proxy_acuracy", "proxy_accuracy"]),
+        (["--candidates", "-3"], ["candidates", "-3"]),
+        (["--top-k", "-1"], ["top_k", "-1"]),
+        (["--seed", "zero"], ["--seed", "integer"]),
+        (["--teacher", "missing.safetensors"], ["missing.safetensors", "pretrain"]),
+        (["--split-seed", "4"], ["split seed"]),
+        (["--dataset", "folder:photos"], ["photos"]),
+        (["--config", "missing.yaml"], ["missing.yaml"]),
+        (["--config", "misspelt.yaml"], ["candidate", "candidates"]),
+        (["--resume"], ["--out"]),
+        (["--resume", "--out", "nowhere"], ["nowhere", "not a run"]),
+        (["--candidate", "3"], ["--candidate"]),
+    ],
+)
+def test_bad_input_is_named_on_a_line_or_two_and_leaves_nothing(run_main, small, options, names):
+    Path("misspelt.yaml").write_text("candidate: 3\n")
+    code, out, err = run_main(*small, *options)
+    assert code == 2
+    assert out == ""
+    assert all(name in err for name in names)
+    assert "Traceback" not in err
+    assert len([line for line in err.splitlines() if line.startswith("error:")]) <= 1
+    assert [path.name for path in Path.cwd().iterdir()] == ["misspelt.yaml"]
+
+
+def test_a_folder_of_damaged_images_is_refused_by_the_file(run_main, small):
+    from PIL import Image
+
+    for name in ("cat", "dog"):
+        for index in range(6):
+            path = Path("photos", name, f"{index}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8), index).save(path)
+    whole = Path("photos/dog/3.png").read_bytes()
+    Path("photos/dog/3.png").write_bytes(whole[: len(whole) // 2])
+    code, _, err = run_main(*small, "--dataset", "folder:photos", "--out", "run")
+    assert code == 2
+    assert "photos/dog/3.png" in err
+    assert not Path("run").exists()
+
+
+def test_a_run_is_not_overwritten_and_a_resume_may_not_change_it(run_main, small):
+    assert run_main(*small, "--out", "run")[0] == 0
+    code, _, err = run_main(*small, "--out", "run")
+    assert (code, "--resume" in err) == (2, True)
+    code, _, err = run_main("search", "--resume", "--out", "run", "--seed", 1)
+    assert (code, "seed: 0 -> 1" in err) == (2, True)
+    assert run_main("search", "--resume", "--out", "run", "--candidates", 8)[0] == 0
+    assert len(load_run("run").query()) == 8
+
+
+def test_an_address_where_nothing_listens_is_said_at_once(run_main, small):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    options = [o for o in small if o not in ("--executor", "inline")]
+    code, _, err = run_main(*options, "--address", address, "--out", "run")
+    assert code == 1
+    assert address in err
+    assert not Path("run").exists()
+
+
+def search_process(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*COMMAND, "search", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize(("act", "code"), [("kill", -9), ("interrupt", 130), ("terminate", 143)])
+def test_a_search_that_is_ended_goes_on_where_it_was(tmp_path, small, run_main, act, code):
+    space = write_space(tmp_path, f"own_{act}", "relu", act)
+    size = ["--space", space, "--candidates", 16, "--out", "run"]
+    ended = search_process(tmp_path, *small[1:], *size)
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    if act != "kill":
+        assert "--resume --out run" in ended.stderr
+    before = load_run(tmp_path / "run").query(columns=["key", "created_at"])
+    assert len(before) < 16
+
+    refused = search_process(tmp_path, "--resume", "--out", "run")
+    assert refused.returncode == 2
+    assert f"--space {space}" in refused.stderr
+
+    again = search_process(tmp_path, "--resume", "--out", "run", "--space", space)
+    assert again.returncode == 0, again.stderr
+    after = load_run(tmp_path / "run").query(columns=["key", "created_at"])
+    assert len({row["key"] for row in after}) == len(after) == 16
+    assert all(row in after for row in before)
+
+
+def test_the_main_job_runs_on_a_private_ray_with_a_space_of_ones_own(tmp_path, small):
+    space = write_space(tmp_path, "own_ray", "relu", "fail", "kill")
+    options = [o for o in small if o not in ("--executor", "inline")]
+    done = search_process(
+        tmp_path, *options[1:], "--space", space, "--candidates", 24, "--out", "r"
+    )
+    assert done.returncode == 0, done.stderr
+    rows = load_run(tmp_path / "r").query(columns=["status", "worker", "choices", "attempt"])
+    assert len(rows) == 24
+    acts = {json.loads(row["choices"])["act"]: row["status"] for row in rows}
+    assert acts == {"relu": "ok", "fail": "failed", "kill": "ok"}
+    assert max(row["attempt"] for row in rows) == 2
+    assert all(row["worker"].startswith("ray-") for row in rows)
+    (final,) = load_run(tmp_path / "r").sql("SELECT status, test_accuracy FROM finals")
+    assert final["status"] == "ok"

@@ -1,0 +1,127 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gtn_nas.teacher.curriculum import (
+    MAX_LEARNING_RATE,
+    SMOOTHING,
+    RealData,
+    StepSizes,
+    real_lesson,
+)
+
+from .samples import BATCH, CLASSES, SHAPE, STEPS, make_teacher, train_images
+
+seeds = st.integers(0, 2**31 - 1)
+
+
+@pytest.mark.parametrize("soft", [True, False], ids=["soft labels", "hard labels"])
+def test_a_lesson_has_a_batch_and_step_sizes_for_every_step(soft):
+    lesson = make_teacher(soft_labels=soft).lesson()
+    assert lesson.steps == STEPS
+    assert lesson.images.shape == (STEPS, BATCH, *SHAPE)
+    assert lesson.labels.shape == ((STEPS, BATCH, CLASSES) if soft else (STEPS, BATCH))
+    assert lesson.learning_rates.shape == lesson.momenta.shape == (STEPS,)
+
+
+@pytest.mark.parametrize("soft", [True, False], ids=["soft labels", "hard labels"])
+def test_every_part_of_a_teacher_is_learned(soft):
+    teacher = make_teacher(soft_labels=soft)
+    lesson = teacher.lesson()
+    parts = [lesson.images, lesson.learning_rates, lesson.momenta]
+    parts += [lesson.labels] if soft else []
+    sum(part.square().sum() for part in parts).backward()
+    assert all(p.grad is not None and p.grad.any() for p in teacher.parameters())
+
+
+def test_a_lesson_is_the_same_whenever_it_is_given():
+    teacher = make_teacher()
+    lesson, again = teacher.lesson(), teacher.lesson(torch.Generator().manual_seed(3))
+    assert torch.equal(again.images, lesson.images)
+    assert torch.equal(again.labels, lesson.labels)
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps=st.integers(1, 5), batch=st.integers(2, 30), classes=st.integers(2, 12))
+def test_classes_are_spread_evenly_over_each_batch_and_the_lesson(steps, batch, classes):
+    sizes = {"inner_steps": steps, "batch_size": batch, "num_classes": classes}
+    labels = make_teacher(soft_labels=False, **sizes).lesson().labels
+    for part in (*labels, labels.flatten()):
+        counts = torch.bincount(part, minlength=classes)
+        assert len(counts) == classes
+        assert counts.max() - counts.min() <= 1
+
+
+def test_soft_labels_start_as_the_class_with_a_little_doubt():
+    labels = make_teacher().lesson().labels
+    classes = make_teacher(soft_labels=False).lesson().labels
+    assert torch.equal(labels.argmax(-1), classes)
+    own, others = 1 - SMOOTHING + SMOOTHING / CLASSES, SMOOTHING / CLASSES
+    torch.testing.assert_close(labels.max(-1).values, torch.full((STEPS, BATCH), own))
+    torch.testing.assert_close(labels.min(-1).values, torch.full((STEPS, BATCH), others))
+    torch.testing.assert_close(labels.sum(-1), torch.ones(STEPS, BATCH))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, size=st.floats(0, 1000))
+def test_soft_labels_stay_probabilities_whatever_is_learned(seed, size):
+    teacher = make_teacher()
+    with torch.no_grad():
+        teacher.label_logits += size * torch.randn(
+            teacher.label_logits.shape, generator=torch.Generator().manual_seed(seed)
+        )
+    labels = teacher.lesson().labels
+    assert labels.min() >= 0
+    torch.testing.assert_close(labels.sum(-1), torch.ones(STEPS, BATCH))
+
+
+def test_the_learner_s_rate_starts_high_and_falls():
+    rates, momenta = StepSizes(32)()
+    assert rates[0].item() == pytest.approx(0.8)
+    assert rates[-1].item() == pytest.approx(0.04)
+    assert (rates.diff() <= 0).all()
+    torch.testing.assert_close(momenta, torch.full((32,), 0.5))
+
+
+@settings(deadline=None)
+@given(value=st.floats(width=32, allow_nan=False))
+def test_any_value_is_a_valid_step_size(value):
+    sizes = StepSizes(2)
+    with torch.no_grad():
+        for parameter in sizes.parameters():
+            parameter.fill_(value)
+    rates, momenta = sizes()
+    assert ((rates >= 0) & (rates <= MAX_LEARNING_RATE * (1 + 1e-6))).all()
+    assert ((momenta >= 0) & (momenta <= 1)).all()
+
+
+@settings(deadline=None)
+@given(images=st.integers(1, 20), steps=st.integers(1, 8), batch=st.integers(1, 10), seed=seeds)
+def test_real_batches_show_every_image_once_before_any_again(images, steps, batch, seed):
+    numbers = torch.arange(images)
+    rng = torch.Generator().manual_seed(seed)
+    sizes = torch.rand(steps), torch.rand(steps)
+    lesson = real_lesson(numbers.view(-1, 1, 1, 1), -numbers, batch, *sizes, rng)
+    assert lesson.images.shape == (steps, batch, 1, 1, 1)
+    shown = lesson.images.flatten()
+    assert torch.equal(lesson.labels.flatten(), -shown)
+    for a_pass in shown.split(images):
+        assert len(a_pass.unique()) == len(a_pass)
+    assert torch.equal(lesson.learning_rates, sizes[0])
+    assert torch.equal(lesson.momenta, sizes[1])
+
+
+def test_the_control_shows_real_images_and_learns_step_sizes_alone(digits):
+    images, labels = train_images(digits)
+    control = RealData(images, labels, STEPS, BATCH)
+    learned = {name for name, _ in control.named_parameters()}
+    assert learned == {"step_sizes.log_rate", "step_sizes.momentum_logit"}
+    lesson, same, other = (control.lesson(torch.Generator().manual_seed(s)) for s in (0, 0, 1))
+    assert torch.equal(lesson.images, same.images)
+    assert not torch.equal(lesson.images, other.images)
+    first = (images == lesson.images[0, 0]).flatten(1).all(1)
+    assert lesson.labels[0, 0] in labels[first]
+    assert lesson.learning_rates.requires_grad
+    assert lesson.momenta.requires_grad
+    assert not lesson.images.requires_grad

@@ -1,0 +1,236 @@
+import copy
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gtn_nas.spaces.conv_chain_layers import MeanOnlyBatchNorm2d
+from gtn_nas.teacher.curriculum import real_lesson
+from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach, unroll
+
+from .samples import CLASSES, SPACE, are_equal, make_learner, train_images, weights
+
+T, B = 5, 16
+CONSTANT = (torch.full((T,), 0.2), torch.full((T,), 0.6))
+VARYING = (torch.linspace(0.4, 0.05, T), torch.linspace(0.1, 0.9, T))
+
+every_norm = pytest.mark.parametrize("norm", SPACE.choices["norm"])
+
+
+@pytest.fixture(scope="module")
+def lesson(digits):
+    """Real digits in 64 bits, so that what must be equal is nearly so."""
+    images, labels = train_images(digits)
+    return real_lesson(images.double(), labels, B, *VARYING, torch.Generator().manual_seed(0))
+
+
+def learned(learner, lesson, steps=None):
+    """The parameters after so many steps."""
+    *_, (_, parameters) = unroll(learner, lesson.first(steps or lesson.steps))
+    return parameters
+
+
+@every_norm
+@pytest.mark.parametrize("sizes", [CONSTANT, VARYING], ids=["constant", "varying"])
+def test_every_step_is_that_of_torch_s_sgd(lesson, norm, sizes):
+    lesson = replace(lesson, learning_rates=sizes[0], momenta=sizes[1])
+    learner = make_learner(norm=norm).double().train()
+    twin = copy.deepcopy(learner)
+    sgd = torch.optim.SGD(twin.parameters(), lr=0.1)
+    for step, parameters in unroll(learner, lesson):
+        group = sgd.param_groups[0]
+        group["lr"], group["momentum"] = (size[step].item() for size in sizes)
+        sgd.zero_grad()
+        F.cross_entropy(twin(lesson.images[step]), lesson.labels[step]).backward()
+        sgd.step()
+        torch.testing.assert_close(parameters, weights(twin), rtol=1e-6, atol=1e-8)
+    assert step == T - 1
+
+
+def test_certain_probabilities_teach_as_classes_do(lesson):
+    learner = make_learner().double()
+    certain = replace(lesson, labels=F.one_hot(lesson.labels, CLASSES).double())
+    torch.testing.assert_close(learned(learner, certain), learned(learner, lesson))
+    unsure = replace(certain, labels=certain.labels * 0.5 + 0.5 / CLASSES)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(learned(learner, unsure), learned(learner, lesson))
+
+
+def test_unrolling_leaves_the_learner_as_it_was_and_teaching_does_not(lesson):
+    learner = make_learner().double()
+    before, after = weights(learner), learned(learner, lesson)
+    assert are_equal(weights(learner), before)
+    assert teach(learner, lesson) is learner
+    assert are_equal(weights(learner), after)
+    assert not are_equal(after, before)
+
+
+@pytest.mark.parametrize("steps", [1, 3, T])
+def test_the_first_steps_of_a_lesson_are_a_lesson(lesson, steps):
+    learner = make_learner().double()
+    first = lesson.first(steps)
+    assert first.steps == steps
+    on_the_way = [parameters for _, parameters in unroll(learner, lesson)][steps - 1]
+    assert are_equal(weights(teach(learner, first)), on_the_way)
+
+
+def test_a_lesson_has_no_more_steps_than_batches(lesson):
+    with pytest.raises(ValueError, match=f"a budget of {T + 1} steps, but the lesson has {T}"):
+        lesson.first(T + 1)
+
+
+# gradients
+
+
+def tiny_lesson():
+    """Three batches of two images of one pixel in four channels, and three classes."""
+    torch.manual_seed(0)
+    images = torch.randn(3, 2, 4, 1, 1, dtype=torch.float64)
+    labels = torch.randn(3, 2, 3, dtype=torch.float64)
+    rates, momenta = torch.tensor([[0.5, 0.4, 0.3], [0.2, 0.5, 0.8]], dtype=torch.float64)
+    return [part.requires_grad_() for part in (images, labels, rates, momenta)]
+
+
+def tiny_learner():
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+
+
+def test_the_gradient_through_all_steps_is_that_of_finite_differences():
+    learner = tiny_learner()
+
+    def outcome(images, label_logits, rates, momenta):
+        lesson = Lesson(images, label_logits.softmax(-1), rates, momenta)
+        *_, (_, parameters) = unroll(learner, lesson, window=range(3))
+        return tuple(parameters.values())
+
+    assert torch.autograd.gradcheck(outcome, tiny_lesson())
+
+
+def gradients_of(parameters, parts):
+    total = sum(p.square().sum() for p in parameters.values())
+    return torch.autograd.grad(total, parts, retain_graph=True)
+
+
+@pytest.mark.parametrize("window", [range(0, 2), range(1, 2), range(1, 3), range(2, 3)], ids=str)
+def test_only_the_steps_of_the_window_are_differentiated(window):
+    images, label_logits, *sizes = parts = tiny_lesson()
+    lesson = Lesson(images, label_logits.softmax(-1), *sizes)
+    undisturbed = dict(unroll(tiny_learner(), lesson))
+    steps = dict(unroll(tiny_learner(), lesson, window=window))
+    assert list(steps) == list(range(window.stop))
+    for step, parameters in steps.items():
+        assert are_equal(parameters, undisturbed[step])
+        in_graph = {p.grad_fn is not None for p in parameters.values()}
+        assert in_graph == {step in window}
+    for part, gradient in zip(parts, gradients_of(steps[window.stop - 1], parts), strict=True):
+        reached = [step for step in range(3) if gradient[step].any()]
+        if part is sizes[1] and window.start == 0:
+            assert reached == list(window)[1:]  # there is no velocity before the first step
+        else:
+            assert reached == list(window)
+
+
+def test_without_a_window_nothing_is_differentiated():
+    images, label_logits, *sizes = tiny_lesson()
+    lesson = Lesson(images, label_logits.softmax(-1), *sizes)
+    for _, parameters in unroll(tiny_learner(), lesson):
+        assert all(p.is_leaf for p in parameters.values())
+
+
+def test_the_gradient_of_a_window_is_that_of_a_lesson_that_starts_with_it():
+    images, label_logits, rates, _ = parts = tiny_lesson()
+    still = torch.zeros(3, dtype=torch.float64)  # without momentum, a step forgets those before
+    lesson = Lesson(images, label_logits.softmax(-1), rates, still)
+    parts = parts[:3]
+    *_, (_, parameters) = unroll(tiny_learner(), lesson, window=range(1, 3))
+    halfway = tiny_learner()
+    teach(halfway, lesson.first(1))
+    rest = Lesson(images[1:], label_logits[1:].softmax(-1), rates[1:], still[1:])
+    *_, (_, the_same) = unroll(halfway, rest, window=range(2))
+    torch.testing.assert_close(gradients_of(parameters, parts), gradients_of(the_same, parts))
+
+
+@every_norm
+def test_a_learner_that_diverges_is_an_error(lesson, norm):
+    too_fast = replace(lesson, learning_rates=torch.full((T,), 1e308, dtype=torch.float64))
+    with pytest.raises(FloatingPointError, match="parameters became non-finite"):
+        teach(make_learner(norm=norm).double(), too_fast)
+
+
+# batch statistics and scores
+
+
+def norms_with_inputs(learner, images):
+    """Every normalisation with what reaches it when the images are one batch of training."""
+    inputs = {}
+    hooks = [
+        norm.register_forward_pre_hook(lambda norm, args: inputs.update({norm: args[0].detach()}))
+        for norm in learner.modules()
+        if isinstance(norm, _BatchNorm)
+    ]
+    copy_of_buffers = copy.deepcopy(dict(learner.named_buffers()))
+    learner.train()(images)
+    for name, buffer in learner.named_buffers():
+        buffer.copy_(copy_of_buffers[name])
+    for hook in hooks:
+        hook.remove()
+    return inputs
+
+
+@every_norm
+def test_running_statistics_become_those_of_the_given_images(lesson, norm):
+    learner = teach(make_learner(norm=norm).double(), lesson)  # which leaves other statistics
+    images = lesson.images.flatten(0, 1)[:40]
+    estimate_batch_statistics(learner, lesson.images[0] * 3)  # as does an earlier estimate
+    estimate_batch_statistics(learner, images)
+    inputs = norms_with_inputs(learner, images)
+    assert inputs
+    assert norm != "weight_norm" or any(isinstance(n, MeanOnlyBatchNorm2d) for n in inputs)
+    for layer, values in inputs.items():
+        axes = [0, *range(2, values.dim())]
+        torch.testing.assert_close(layer.running_mean, values.mean(axes))
+        if not isinstance(layer, MeanOnlyBatchNorm2d):
+            torch.testing.assert_close(layer.running_var, values.var(axes))
+
+
+def test_estimating_statistics_changes_no_weights(lesson):
+    learner = make_learner(norm="batch_norm").double()
+    before = weights(learner)
+    estimate_batch_statistics(learner, lesson.images[0])
+    assert are_equal(weights(learner), before)
+
+
+def test_a_learner_without_statistics_needs_none(lesson):
+    learner = nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES)).double()
+    before = copy.deepcopy(learner.state_dict())
+    estimate_batch_statistics(learner, lesson.images[0])
+    assert are_equal(learner.state_dict(), before)
+
+
+def test_a_score_is_accuracy_and_loss_of_all_images():
+    torch.manual_seed(0)
+    images, labels = torch.randn(5000, 1, 8, 8), torch.randint(CLASSES, (5000,))
+    learner = nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES))
+    accuracy, loss = score(learner, images, labels)
+    logits = learner(images)
+    right = sum(guess == label for guess, label in zip(logits.argmax(1), labels, strict=True))
+    assert accuracy == pytest.approx(int(right) / 5000)
+    of_the_label = logits.softmax(1)[torch.arange(5000), labels]
+    assert loss == pytest.approx(-of_the_label.log().mean().item(), rel=1e-5)
+
+
+@every_norm
+def test_a_score_uses_the_running_statistics_and_leaves_them(lesson, norm):
+    learner = make_learner(norm=norm).double()
+    images, labels = lesson.images.flatten(0, 1), lesson.labels.flatten()
+    estimate_batch_statistics(learner, images)
+    before = copy.deepcopy(learner.state_dict())
+    _, loss = score(learner, images, labels)
+    assert are_equal(learner.state_dict(), before)
+    each = [score(learner, images[i : i + 1], labels[i : i + 1])[1] for i in range(len(labels))]
+    assert loss == pytest.approx(math.fsum(each) / len(each))
