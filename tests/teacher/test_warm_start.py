@@ -1,0 +1,69 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gtn_nas.teacher.warm_start import choose_targets, fit_to_images
+
+from .samples import are_equal, make_teacher, train_images, weights
+
+seeds = st.integers(0, 2**31 - 1)
+
+
+@settings(deadline=None)
+@given(data=st.data(), classes=st.integers(1, 6), seed=seeds)
+def test_each_synthetic_image_stands_for_one_of_its_class_all_equally_often(data, classes, seed):
+    more = data.draw(st.lists(st.integers(0, classes - 1), max_size=20))
+    labels = torch.tensor(data.draw(st.permutations([*range(classes), *more])))
+    wanted = torch.tensor(data.draw(st.lists(st.integers(0, classes - 1), min_size=1, max_size=40)))
+    chosen = choose_targets(labels, wanted, torch.Generator().manual_seed(seed))
+    assert torch.equal(labels[chosen], wanted)
+    times = torch.bincount(chosen, minlength=len(labels))
+    for label in wanted.unique():
+        of_class = times[labels == label]
+        assert of_class.max() - of_class.min() <= 1
+
+
+def test_the_seed_decides_the_choice(digits):
+    labels, wanted = digits.train.labels, torch.arange(100) % 10
+    one, same, other = (
+        choose_targets(labels, wanted, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+@pytest.fixture
+def fit(digits):
+    """Fit a fresh teacher to real digits of its classes."""
+    images, labels = train_images(digits)
+
+    def run(steps, seed=0):
+        teacher, rng = make_teacher(hidden=32, channels=16), torch.Generator().manual_seed(seed)
+        targets = images[choose_targets(labels, teacher.labels.flatten(), rng)]
+        return teacher, targets, list(fit_to_images(teacher, targets, steps, rng))
+
+    return run
+
+
+def test_the_lesson_comes_to_look_like_real_images(fit):
+    teacher, targets, errors = fit(steps=80)
+    assert len(errors) == 80
+    assert errors[-1] < 0.3 * errors[0]
+    drawn = teacher.lesson().images.flatten(0, 1)
+    distances = torch.cdist(drawn.flatten(1), targets.flatten(1))
+    nearest_is_its_own = distances.argmin(1) == torch.arange(len(targets))
+    assert nearest_is_its_own.float().mean() > 0.9
+
+
+def test_only_noise_and_generator_are_fitted(fit):
+    before, after = weights(fit(steps=0)[0]), weights(fit(steps=2)[0])
+    unchanged = {name for name in before if torch.equal(before[name], after[name])}
+    assert unchanged == {"label_logits", "step_sizes.log_rate", "step_sizes.momentum_logit"}
+
+
+def test_the_same_seed_fits_the_same(fit):
+    one, same, other = (fit(steps=5, seed=seed) for seed in (0, 0, 1))
+    assert one[2] == same[2]
+    assert are_equal(weights(one[0]), weights(same[0]))
+    assert one[2] != other[2]
