@@ -59,43 +59,19 @@ def pretrain(
 
 
 def _run(values: dict[str, Any], resume: bool) -> None:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskID,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
+    from gtn_nas.cli.progress import StageProgress
     from gtn_nas.config import PretrainConfig, parse
     from gtn_nas.pretraining import Pretraining
 
-    console = Console(stderr=True)
     pretraining = Pretraining(parse(PretrainConfig, values), resume=resume)
-    columns = (
-        TextColumn("{task.fields[stage]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bars:
-        tasks: dict[str, TaskID] = {}
+    with StageProgress() as shown:
         for progress in pretraining.run():
-            stage, total = progress.stage, progress.total
-            if stage not in tasks:
-                tasks[stage] = bars.add_task("", stage=stage, total=total)
             text = f"loss {progress.loss:.3f}"
             if progress.held_out_accuracy is not None:
                 text += f"  held-out learners {progress.held_out_accuracy:.1%}"
-            bars.update(tasks[stage], completed=progress.done, description=text)
-    if pretraining.trainer.skipped:
-        console.print(f"{pretraining.trainer.skipped} steps were not finite and were skipped")
+            shown.update(progress.stage, progress.done, progress.total, text)
+        if pretraining.trainer.skipped:
+            shown.say(f"{pretraining.trainer.skipped} steps were not finite and were skipped")
     path, accuracy = pretraining.finish()
     what = path or f"control {pretraining.config.curriculum}"
     typer.echo(f"{what}: held-out learners reach {accuracy:.1%} on validation images")

@@ -8,20 +8,14 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
+
+from gtn_nas.cli.progress import StageProgress
+from gtn_nas.results.layout import CONFIG
 
 if TYPE_CHECKING:
     from gtn_nas.config import SearchConfig
@@ -36,7 +30,7 @@ PIPE_WIDTH = 160
 
 
 class SearchDisplay:
-    """Progress bars on stderr, tables on stdout; a context manager.
+    """Progress on stderr, tables on stdout; a context manager.
 
     Args:
         folder: the run folder, to say how to continue.
@@ -45,43 +39,33 @@ class SearchDisplay:
 
     def __init__(self, folder: Path, config: SearchConfig) -> None:
         self.folder, self.config = folder, config
-        self._bars = Progress(
-            TextColumn("{task.fields[title]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._resumed_at = 0
+        self._progress = StageProgress()
+        self._rate = 0.0
 
     def __enter__(self) -> Self:
-        self._bars.start()
-        self._bars.console.print(f"run folder: {self.folder}", highlight=False, markup=False)
+        self._progress.__enter__()
+        self._progress.say(f"run folder: {self.folder}")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
-        self._bars.stop()
-        if kind is not None and (self.folder / "config.yaml").is_file():
-            text = f"what was evaluated is kept; continue with --resume --out {self.folder}"
-            self._bars.console.print(text, highlight=False, markup=False, soft_wrap=True)
+    def __exit__(self, kind: type[BaseException] | None, *details: Any) -> None:
+        self._progress.__exit__(kind, *details)
+        if kind is not None and (self.folder / CONFIG).is_file():
+            self._progress.say(
+                f"what was evaluated is kept; continue with --resume --out {self.folder}"
+            )
 
     def update(self, progress: SearchProgress) -> None:
         """Show where the search is."""
         if progress.stage == "starting":
             _end_on_sigterm()
             return
-        title = "candidates" if progress.stage == "candidates" else "full training, epochs"
-        if progress.stage not in self._tasks:
-            self._resumed_at = progress.done
-            self._tasks[progress.stage] = self._bars.add_task(
-                "", title=title, total=progress.total, completed=progress.done
-            )
-        task = self._tasks[progress.stage]
-        self._bars.update(task, completed=progress.done, description=self._text(task, progress))
+        if progress.stage == "finals":
+            title, text = "full training, epochs", f"{progress.finals} trained"
+        else:
+            title, text = "candidates", f"{self._rate:.1f}/s"
+            if progress.best is not None and progress.best.proxy_accuracy is not None:
+                text += f"  best {progress.best.proxy_accuracy:.1%}"
+        self._rate = self._progress.update(title, progress.done, progress.total, text)
 
     def show(self, result: SearchResult) -> None:
         """Print the ranking, the finals and where everything is."""
@@ -100,16 +84,6 @@ class SearchDisplay:
             lines.append(f"weights of the winner: {result.folder / result.winner.weights}")
         for line in lines:
             out.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    def _text(self, task: TaskID, progress: SearchProgress) -> str:
-        if progress.stage == "finals":
-            return f"{progress.finals} trained"
-        elapsed_s = self._bars.tasks[task].elapsed or 0.0
-        rate = (progress.done - self._resumed_at) / elapsed_s if elapsed_s else 0.0
-        text = f"{rate:.1f}/s"
-        if progress.best is not None and progress.best.proxy_accuracy is not None:
-            text += f"  best {progress.best.proxy_accuracy:.1%}"
-        return text
 
 
 def _ranking_table(ranking: list[Record], rank_by: str) -> Table:

@@ -39,7 +39,8 @@ def fit(digits):
     images, labels = train_images(digits)
 
     def run(steps, seed=0):
-        teacher, rng = make_teacher(hidden=32, channels=16), torch.Generator().manual_seed(seed)
+        teacher = make_teacher(noise_dim=8, hidden=64, channels=32)
+        rng = torch.Generator().manual_seed(seed)
         targets = images[choose_targets(labels, teacher.labels.flatten(), rng)]
         return teacher, targets, list(fit_to_images(teacher, targets, steps, rng))
 
@@ -47,13 +48,13 @@ def fit(digits):
 
 
 def test_the_lesson_comes_to_look_like_real_images(fit):
-    teacher, targets, errors = fit(steps=80)
-    assert len(errors) == 80
-    assert errors[-1] < 0.3 * errors[0]
+    teacher, targets, errors = fit(steps=150)
+    assert len(errors) == 150
+    assert errors[-1] < 0.2 * errors[0]
     drawn = teacher.lesson().images.flatten(0, 1)
     distances = torch.cdist(drawn.flatten(1), targets.flatten(1))
     nearest_is_its_own = distances.argmin(1) == torch.arange(len(targets))
-    assert nearest_is_its_own.float().mean() > 0.9
+    assert nearest_is_its_own.float().mean() > 0.7
 
 
 def test_only_noise_and_generator_are_fitted(fit):

@@ -1,0 +1,100 @@
+"""Progress on stderr: a live bar for each stage in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+LINE_EVERY_S = 15.0
+"""Seconds between two lines where there is no terminal, as in a log file."""
+
+
+@dataclass
+class Stage:
+    """One stage on its way.
+
+    Attributes:
+        task: its bar.
+        began: when it was first seen, on the monotonic clock.
+        began_at: steps that were done by then, e.g. before a resume.
+        told: when its last line was printed.
+    """
+
+    task: TaskID
+    began: float
+    began_at: int
+    told: float = 0.0
+
+    def rate(self, done: int) -> float:
+        """Return steps per second since the stage was first seen."""
+        elapsed_s = time.monotonic() - self.began
+        return (done - self.began_at) / elapsed_s if elapsed_s > 0 else 0.0
+
+
+class StageProgress:
+    """Shows stages that are counted; a context manager."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self._stages: dict[str, Stage] = {}
+        self._bars = Progress(
+            TextColumn("{task.fields[title]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line as it is, above the bars."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def update(self, title: str, done: int, total: int, text: str) -> float:
+        """Show how far a stage is; return its rate in steps per second."""
+        if title not in self._stages:
+            task = self._bars.add_task("", title=title, total=total)
+            self._stages[title] = Stage(task, time.monotonic(), done)
+        stage = self._stages[title]
+        rate = stage.rate(done)
+        self._bars.update(stage.task, completed=done, description=text)
+        if not self.console.is_terminal:
+            self._print_line(stage, rate, f"{title}: {done}/{total}  {text}", total - done)
+        return rate
+
+    def _print_line(self, stage: Stage, rate: float, text: str, missing: int) -> None:
+        """Print a line if the last one is a while ago, or nothing is missing."""
+        now = time.monotonic()
+        if missing and now - stage.told < LINE_EVERY_S:
+            return
+        stage.told = now
+        left = f", about {missing / rate:.0f} s left" if rate and missing else ""
+        self.say(f"{text}  ({now - stage.began:.0f} s{left})")

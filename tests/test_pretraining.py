@@ -1,0 +1,310 @@
+import math
+import random
+import shutil
+from itertools import islice
+from typing import ClassVar
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gtn_nas import pretraining
+from gtn_nas.config import PretrainConfig
+from gtn_nas.data import load_dataset
+from gtn_nas.errors import ConfigError, EnvironmentFailure, MetaTrainingError, TeacherError
+from gtn_nas.pretraining import (
+    LearnerSampler,
+    Pretraining,
+    is_held_out,
+    lesson_accuracies,
+    sample_architecture,
+)
+from gtn_nas.spaces import SPACES, get_space
+from gtn_nas.spaces.conv_chain import ConvChain
+from gtn_nas.teacher.artifact import load_teacher
+from gtn_nas.teacher.curriculum import real_lesson
+
+WARM_START, ITERATIONS = 5, 4
+
+seeds = st.integers(0, 2**31 - 1)
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Make the configuration of a meta-training of seconds, which saves every second step."""
+    monkeypatch.setattr(pretraining, "CHECKPOINT_EVERY", 2)
+
+    def make(name="teacher", **values):
+        tiny = {
+            "batch_size": 10,
+            "inner_steps": 3,
+            "meta_iterations": ITERATIONS,
+            "warm_start_steps": WARM_START,
+            "hidden": 16,
+            "channels": 8,
+            "noise_dim": 4,
+            "window": 2,
+        }
+        return PretrainConfig(**tiny | {"out": tmp_path / f"{name}.safetensors"} | values)
+
+    return make
+
+
+def finished(config, **options):
+    """Run a meta-training to its end; return its artefact's path."""
+    run = Pretraining(config, **options)
+    for _ in run.run():
+        pass
+    return run.finish(learners=1)[0]
+
+
+def content(path):
+    """All that an artefact says; the bytes differ, since safetensors orders its metadata at will."""
+    teacher, header = load_teacher(path)
+    return header, {name: weight.tolist() for name, weight in teacher.named_parameters()}
+
+
+def abandon(config, after):
+    """Stop after so many steps of meta-training, as a crash would."""
+    for _ in islice(Pretraining(config).run(), WARM_START + after):
+        pass
+
+
+# what comes out
+
+
+def test_a_meta_training_ends_with_a_teacher_that_loads(config):
+    run = Pretraining(config(seed=3, split_seed=1))
+    for _ in run.run():
+        pass
+    path, accuracy = run.finish(learners=2)
+    teacher, header = load_teacher(path)
+    digits = load_dataset("digits", split_seed=1)
+    assert path == run.out
+    assert (header.dataset, header.fingerprint, header.split_seed) == (
+        "digits",
+        digits.fingerprint,
+        1,
+    )
+    assert (header.mean, header.std, header.classes) == (digits.mean, digits.std, digits.classes)
+    assert (header.space, header.seed, header.versions["torch"]) == (
+        "conv_chain",
+        3,
+        torch.__version__,
+    )
+    assert header.meta_training["iterations"] == ITERATIONS
+    assert header.meta_training["window"] == 2
+    assert header.validation_accuracy == accuracy
+    assert teacher.lesson().images.shape == (3, 10, 1, 8, 8)
+    assert sorted(path.parent.iterdir()) == [path]
+
+
+def test_the_accuracy_of_a_teacher_is_that_of_its_file(config):
+    run = Pretraining(config())
+    for _ in run.run():
+        pass
+    path, accuracy = run.finish(learners=3)
+    run.trainer.source.load_state_dict(load_teacher(path)[0].state_dict())
+    assert run.held_out_accuracy(3) == accuracy
+
+
+def test_progress_tells_both_stages(config):
+    progress = list(Pretraining(config()).run())
+    stages = [(p.stage, p.done, p.total) for p in progress]
+    warm = [("warm start", i + 1, WARM_START) for i in range(WARM_START)]
+    meta = [("meta-training", i + 1, ITERATIONS) for i in range(ITERATIONS)]
+    assert stages == warm + meta
+    assert all(math.isfinite(p.loss) for p in progress)
+
+
+def test_held_out_learners_are_measured_now_and_then(config, monkeypatch):
+    monkeypatch.setattr(pretraining, "HELD_OUT_EVERY", 3)
+    run = Pretraining(config(warm_start_steps=0))
+    accuracies = [p.held_out_accuracy for p in run.run()]
+    assert accuracies[:2] == [None, None]
+    assert 0 <= accuracies[2] <= 1
+    assert accuracies[3] == accuracies[2]
+
+
+def test_the_control_of_real_data_is_no_teacher(config):
+    run = Pretraining(config(curriculum="real_data"))
+    assert [p.stage for p in run.run()] == ["meta-training"] * ITERATIONS
+    assert run.checkpoint.exists()
+    path, accuracy = run.finish(learners=2)
+    assert path is None
+    assert accuracy > 0.2
+    assert list(run.out.parent.iterdir()) == []
+
+
+def test_a_file_is_named_after_data_and_space_by_default(tmp_path, monkeypatch, config):
+    monkeypatch.chdir(tmp_path)
+    run = Pretraining(config(out=None))
+    assert str(run.out) == "digits-conv_chain.safetensors"
+    assert str(run.checkpoint) == "digits-conv_chain.checkpoint"
+
+
+# interrupted and resumed
+
+
+def test_the_same_settings_give_the_same_teacher(config):
+    one, same = finished(config("one")), finished(config("same"))
+    other = finished(config("other", seed=1))
+    assert content(one) == content(same)
+    assert content(one)[1] != content(other)[1]
+
+
+@pytest.mark.parametrize("after", [2, 3, ITERATIONS])
+def test_a_resumed_run_takes_the_steps_that_are_left_and_ends_as_an_undisturbed_one(config, after):
+    undisturbed = content(finished(config("undisturbed")))
+    abandon(config(), after)
+    torch.manual_seed(99)
+    resumed = Pretraining(config(), resume=True)
+    left = [progress.done for progress in resumed.run()]
+    assert left == list(range(after // 2 * 2 + 1, ITERATIONS + 1))
+    path, _ = resumed.finish(learners=1)
+    assert content(path) == undisturbed
+    assert not resumed.checkpoint.exists()
+
+
+def test_a_resumed_control_ends_as_an_undisturbed_one(config):
+    settings = config(curriculum="real_data", learners_per_step=2)
+    *_, last = Pretraining(config("other", **settings.model_dump(exclude={"out"}))).run()
+    for _ in islice(Pretraining(settings).run(), 3):
+        pass
+    *_, resumed = Pretraining(settings, resume=True).run()
+    assert resumed.done == last.done == ITERATIONS
+    assert resumed.loss == pytest.approx(last.loss)
+
+
+def test_before_the_first_checkpoint_there_is_nothing_to_resume(config):
+    abandon(config(), after=1)
+    with pytest.raises(TeacherError, match=r"no checkpoint at .*; start without --resume"):
+        Pretraining(config(), resume=True)
+    assert finished(config()).exists()
+
+
+def test_a_second_start_does_not_overwrite_a_checkpoint(config):
+    abandon(config(), after=2)
+    with pytest.raises(TeacherError, match="holds an unfinished meta-training; continue it with"):
+        Pretraining(config())
+    assert finished(config(), resume=True).exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"meta_iterations": 9}, {"split_seed": 1}, {"hidden": 8}], ids=str
+)
+def test_a_checkpoint_of_other_settings_is_refused(config, change):
+    abandon(config(), after=2)
+    with pytest.raises(TeacherError, match="belongs to other settings or other data"):
+        Pretraining(config(**change), resume=True)
+
+
+@pytest.mark.parametrize("how", ["empty", "torn", "text", "artefact", "someone else's"])
+def test_a_damaged_checkpoint_is_named(config, how):
+    run = Pretraining(config())
+    for _ in islice(run.run(), WARM_START + 2):
+        pass
+    path = run.checkpoint
+    if how == "artefact":
+        shutil.copy(finished(config("other")), path)
+    elif how == "someone else's":
+        torch.save({"weights": torch.zeros(3)}, path)
+    else:
+        content = {"empty": b"", "torn": path.read_bytes()[:900], "text": b"hello\n" * 9}
+        path.write_bytes(content[how])
+    with pytest.raises(TeacherError, match=r"teacher\.checkpoint is damaged or no checkpoint"):
+        Pretraining(config(), resume=True)
+
+
+# refusals
+
+
+def test_a_batch_must_show_every_class(config):
+    with pytest.raises(ConfigError, match="--batch-size 9 is smaller than the 10 classes of digit"):
+        Pretraining(config(batch_size=9))
+
+
+@pytest.mark.parametrize("out", ["folder", "teacher.checkpoint"])
+def test_a_place_that_no_teacher_can_be_written_to_is_refused_at_once(tmp_path, config, out):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError, match="must be a file to write"):
+        Pretraining(config(out=tmp_path / out))
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path, config):
+    (tmp_path / "file").touch()
+    run = Pretraining(config(out=tmp_path / "file" / "teacher.safetensors"))
+    with pytest.raises(EnvironmentFailure, match=r"cannot write .*teacher\.checkpoint: "):
+        list(run.run())
+
+
+def test_a_training_that_is_not_finite_ends_and_can_be_looked_at(config):
+    run = Pretraining(config(warm_start_steps=0, learning_rate=1e30, meta_iterations=30))
+    with pytest.raises(MetaTrainingError, match="10 steps in a row were not finite"):
+        list(run.run())
+    assert run.checkpoint.exists()
+
+
+# held-out architectures
+
+
+class Remembering(ConvChain):
+    """Remembers what it built."""
+
+    built: ClassVar = []
+
+    def build(self, architecture, *args):
+        self.built.append(architecture)
+        return super().build(architecture, *args)
+
+
+def test_no_held_out_architecture_is_ever_trained_on(config):
+    space = f"{__name__}:Remembering"
+    few = {"learners_per_step": 10, "meta_iterations": 3, "inner_steps": 1}
+    run = Pretraining(config(space=space, **few))
+    Remembering.built.clear()
+    for _ in run.run():
+        pass
+    trained = {architecture.key for architecture in Remembering.built}
+    assert len(trained) == 30
+    assert not any(map(is_held_out, Remembering.built))
+    Remembering.built.clear()
+    run.finish(learners=8)
+    assert len(Remembering.built) == 8
+    assert all(map(is_held_out, Remembering.built))
+
+
+@pytest.mark.parametrize("space", SPACES)
+@settings(deadline=None)
+@given(seed=seeds, held_out=st.booleans())
+def test_a_sample_is_on_the_wanted_side_of_the_rule(space, seed, held_out):
+    architecture = sample_architecture(get_space(space), seed, held_out=held_out)
+    assert is_held_out(architecture) == held_out
+    assert architecture == sample_architecture(get_space(space), seed, held_out=held_out)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_about_one_architecture_in_eight_is_held_out(space):
+    rng = random.Random(0)
+    held_out = [is_held_out(get_space(space).sample(rng)) for _ in range(2000)]
+    assert sum(held_out) / 2000 == pytest.approx(1 / 8, abs=0.03)
+
+
+def test_a_lesson_is_judged_by_validation_images_and_divergence_counts_as_zero(config):
+    digits = load_dataset("digits")
+    images, labels = digits.normalise(digits.train.images), digits.train.labels
+
+    def real(rate, steps=12):
+        sizes = torch.full((steps,), rate), torch.full((steps,), 0.5)
+        rng = torch.Generator().manual_seed(0)
+        return real_lesson(images, labels, 32, *sizes, rng)
+
+    sampler = LearnerSampler(get_space("conv_chain"), digits, torch.device("cpu"))
+    rates = {0: 0.2, 1: 0.2, 2: 1e38}
+    accuracies = lesson_accuracies(
+        lambda seed: real(rates[seed]), sampler, digits.validation, list(rates)
+    )
+    assert all(0.3 < accuracy <= 1 for accuracy in accuracies[:2])
+    assert accuracies[0] != accuracies[1]
+    assert accuracies[2] == 0
