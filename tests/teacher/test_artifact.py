@@ -11,7 +11,6 @@ from gtn_nas.errors import EnvironmentFailure, TeacherError, UnknownNameError
 from gtn_nas.teacher import artifact
 from gtn_nas.teacher.artifact import (
     FORMAT,
-    TeacherHeader,
     load_teacher,
     read_header,
     resolve_teacher,
@@ -20,29 +19,7 @@ from gtn_nas.teacher.artifact import (
     shipped_teachers,
 )
 
-from .samples import are_equal, make_teacher, weights
-
-
-def header_of(teacher, **values) -> TeacherHeader:
-    config = teacher.config
-    return TeacherHeader(
-        dataset="digits",
-        fingerprint="0123456789abcdef",
-        split_seed=0,
-        classes=tuple("0123456789"),
-        mean=(0.3,),
-        std=(0.4,),
-        image_shape=config.image_shape,
-        space="conv_chain",
-        inner_steps=config.inner_steps,
-        batch_size=config.batch_size,
-        generator={n: getattr(config, n) for n in ("noise_dim", "hidden", "channels")},
-        soft_labels=config.soft_labels,
-        meta_training={"iterations": 4, "learning_rate": 0.001, "window": None},
-        seed=0,
-        versions={"torch": "2"},
-        **values,
-    )
+from .samples import are_equal, header_of, make_teacher, weights
 
 
 @pytest.fixture
