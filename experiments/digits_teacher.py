@@ -22,7 +22,8 @@ import torch
 from experiments.common import Table, bootstrap, machine, markdown
 from gtn_nas.config import PretrainConfig
 from gtn_nas.data import load_dataset
-from gtn_nas.pretraining import LearnerSampler, Pretraining, lesson_accuracies
+from gtn_nas.learners import LearnerSampler, lesson_accuracies
+from gtn_nas.pretraining import Pretraining
 from gtn_nas.spaces import get_space
 from gtn_nas.teacher.artifact import load_teacher, resolve_teacher
 from gtn_nas.teacher.curriculum import real_lesson
@@ -92,6 +93,7 @@ def meta_learned(study: Study) -> LessonFor:
     for progress in pretraining.run():
         if progress.done % 100 == 0:
             print(progress, flush=True)
+    pretraining.finish()
     return pretraining.lesson
 
 

@@ -20,7 +20,7 @@ from experiments.digits_teacher import Study, tune
 from gtn_nas.architecture import Architecture
 from gtn_nas.config import SearchConfig
 from gtn_nas.data import load_dataset
-from gtn_nas.pretraining import sample_architecture
+from gtn_nas.learners import sample_architecture
 from gtn_nas.proxies.base import ProxyData
 from gtn_nas.proxies.gtn import score_after
 from gtn_nas.proxies.size import count_flops, count_parameters

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import math
 import platform
-import random
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gtn_nas.architecture import Architecture
-from gtn_nas.config import PretrainConfig, to_yaml
+from gtn_nas.config import PretrainConfig
 from gtn_nas.data import load_dataset
 from gtn_nas.data.augmentation import augmentation_for
-from gtn_nas.data.base import ImageDataset, Split
 from gtn_nas.errors import ConfigError, TeacherError
-from gtn_nas.spaces import get_space
-from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.teacher.artifact import TeacherHeader, round_to_16_bits, save_teacher, whole_file
+from gtn_nas.files import whole_file
+from gtn_nas.learners import LearnerSampler, lesson_accuracies
+from gtn_nas.spaces import get_space, space_fingerprint
+from gtn_nas.teacher.artifact import TeacherHeader, round_to_16_bits, save_teacher
 from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
-from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
+from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.teacher.meta_training import MetaConfig, MetaTrainer
 from gtn_nas.teacher.warm_start import choose_targets, fit_to_images
 from gtn_nas.trial import derived_seed
 
+RATE_SCALES = (1.0, 0.85, 0.7, 0.6, 0.5)
+"""What the learned rates are multiplied with, at the end; the first of equals is chosen."""
 HELD_OUT_EVERY = 50
 HELD_OUT_LEARNERS = 5
 CHECKPOINT_EVERY = 25
@@ -51,62 +53,6 @@ class Progress:
     total: int
     loss: float
     held_out_accuracy: float | None = None
-
-
-def is_held_out(architecture: Architecture) -> bool:
-    """Tell whether meta-training must never see this architecture: one key in eight."""
-    return int(architecture.key, 16) % 8 == 0
-
-
-def sample_architecture(space: SearchSpace, seed: int, *, held_out: bool) -> Architecture:
-    """Sample an architecture on the wanted side of the hold-out rule."""
-    rng = random.Random(seed)
-    while True:
-        architecture = space.sample(rng)
-        if is_held_out(architecture) == held_out:
-            return architecture
-
-
-@dataclass(frozen=True)
-class LearnerSampler:
-    """Builds freshly sampled learners with fresh weights, both from one seed."""
-
-    space: SearchSpace
-    dataset: ImageDataset
-    device: torch.device
-    held_out: bool = False
-
-    def __call__(self, seed: int) -> nn.Module:
-        """Return a network at proxy scale."""
-        architecture = sample_architecture(self.space, seed, held_out=self.held_out)
-        torch.manual_seed(seed)
-        shape, classes = self.dataset.image_shape, self.dataset.num_classes
-        return self.space.build(architecture, shape, classes, "proxy").to(self.device)
-
-
-def lesson_accuracies(
-    lesson_for: Callable[[int], Lesson],
-    sampler: LearnerSampler,
-    split: Split,
-    seeds: Sequence[int],
-) -> list[float]:
-    """Teach one learner per seed and return each one's accuracy (0-1) on a split.
-
-    A learner that diverges scores zero.
-    """
-    dataset, device = sampler.dataset, sampler.device
-    calibration = dataset.calibration_images().to(device)
-    images, labels = dataset.normalise(split.images).to(device), split.labels.to(device)
-    accuracies = []
-    for seed in seeds:
-        learner = sampler(seed)
-        try:
-            teach(learner, lesson_for(seed))
-            estimate_batch_statistics(learner, calibration)
-            accuracies.append(score(learner, images, labels)[0])
-        except FloatingPointError:
-            accuracies.append(0.0)
-    return accuracies
 
 
 class Pretraining:
@@ -199,22 +145,47 @@ class Pretraining:
         return self.trainer.source.lesson(torch.Generator().manual_seed(seed))
 
     def finish(self, learners: int = 20) -> tuple[Path | None, float]:
-        """Round to 16 bits, measure, write the artefact and remove the checkpoint.
+        """Round to 16 bits, calibrate, measure, write the artefact and remove the checkpoint.
+
+        Args:
+            learners: held-out learners to measure with; twice as many others calibrate.
 
         Returns:
             The artefact's path (none for the real-data control, which is no teacher), and the mean
             validation accuracy (0-1) of held-out learners.
         """
         teacher = self.trainer.source
+        round_to_16_bits(teacher)
+        scale = self._calibrate(2 * learners)
+        accuracy = self.held_out_accuracy(learners)
         path: Path | None = None
         if isinstance(teacher, Teacher):
             path = self.out
-            round_to_16_bits(teacher)
-        accuracy = self.held_out_accuracy(learners)
-        if isinstance(teacher, Teacher):
-            save_teacher(teacher, self._header(accuracy), self.out)
+            save_teacher(teacher, self._header(accuracy, scale), path)
         self.checkpoint.unlink(missing_ok=True)
         return path, accuracy
+
+    def _calibrate(self, learners: int) -> float:
+        """Scale the learned rates to what suits most learners; return the scale.
+
+        The outer steps drive rates to the edge of what learners can bear, since the few that they
+        upset have their gradients clipped. A little less costs the others nothing.
+        """
+        seeds = [derived_seed(self.config.seed, "calibration", i) for i in range(learners)]
+        sampler, step_sizes = self._sampler(), self.trainer.source.step_sizes
+        learned = step_sizes.log_rate.detach().clone()
+
+        @torch.no_grad()
+        def set_scale(scale: float) -> None:
+            step_sizes.log_rate.copy_((learned + math.log(scale)).half())
+
+        def accuracy(scale: float) -> float:
+            set_scale(scale)
+            return sum(lesson_accuracies(self.lesson, sampler, self.dataset.validation, seeds))
+
+        best = max(RATE_SCALES, key=accuracy)
+        set_scale(best)
+        return best
 
     def _source(self, images: Tensor, labels: Tensor) -> Teacher | RealData:
         config = self.config
@@ -246,12 +217,14 @@ class Pretraining:
 
     def _identity(self) -> str:
         """Return all that must be equal for a checkpoint to be continued."""
-        return to_yaml(self.config) + self.dataset.fingerprint
+        settings = self.config.model_dump(mode="json", exclude={"out", "data_dir"})
+        parts = [settings, self.dataset.fingerprint, space_fingerprint(self.space)]
+        return json.dumps(parts, sort_keys=True)
 
     def _save_checkpoint(self) -> None:
         state = {"identity": self._identity(), **self.trainer.state_dict()}
-        with whole_file(self.checkpoint) as aside:
-            torch.save(state, aside)
+        with whole_file(self.checkpoint) as file:
+            torch.save(state, file)
 
     def _restore(self, resume: bool) -> None:
         if not resume:
@@ -279,7 +252,7 @@ class Pretraining:
             )
         self.trainer.load_state_dict(state)
 
-    def _header(self, accuracy: float) -> TeacherHeader:
+    def _header(self, accuracy: float, rate_scale: float) -> TeacherHeader:
         dataset, config = self.dataset, self.config
         return TeacherHeader(
             dataset=config.dataset,
@@ -294,7 +267,7 @@ class Pretraining:
             batch_size=config.batch_size,
             generator={n: getattr(config, n) for n in ("noise_dim", "hidden", "channels")},
             soft_labels=config.soft_labels,
-            meta_training=asdict(self.trainer.config),
+            meta_training=asdict(self.trainer.config) | {"rate_scale": rate_scale},
             seed=config.seed,
             versions={"torch": str(torch.__version__), "python": platform.python_version()},
             validation_accuracy=accuracy,

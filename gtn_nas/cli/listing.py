@@ -36,10 +36,11 @@ def teachers() -> None:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from gtn_nas.cli.output import table_console
 
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    Console().print(table, highlight=False, markup=False)
+    table_console().print(table)

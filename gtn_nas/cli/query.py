@@ -19,9 +19,6 @@ COLUMNS = ("key", "proxy_accuracy", "proxy_loss", "params", "flops", "status", "
 MAX_TEXT = 60
 """Characters of a text that a table shows."""
 
-PIPE_WIDTH = 200
-"""Width of a table that does not go to a terminal."""
-
 FORMATS = ("table", "csv", "json")
 
 Row = Mapping[str, Any]
@@ -92,9 +89,10 @@ def print_query(
 
 
 def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from gtn_nas.cli.output import table_console
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("rank", justify="right", no_wrap=True)
@@ -103,7 +101,7 @@ def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         table.add_column(Text(name), justify="right" if numbers else "left", no_wrap=True)
     for rank, row in enumerate(rows, start=1):
         table.add_row(str(rank), *(Text(_short(n, v)) for n, v in zip(names, row, strict=True)))
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+    table_console().print(table)
 
 
 def _plain(value: Any) -> Any:

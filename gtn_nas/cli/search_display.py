@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gtn_nas.cli.output import table_console
 from gtn_nas.cli.progress import StageProgress
 from gtn_nas.results.layout import CONFIG
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Candidates in the table at the end."""
-
-PIPE_WIDTH = 160
 
 
 class SearchDisplay:
@@ -69,13 +67,13 @@ class SearchDisplay:
 
     def show(self, result: SearchResult) -> None:
         """Print the ranking, the finals and where everything is."""
-        out = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+        out = table_console()
         out.print(_ranking_table(result.ranking[:SHOWN], self.config.rank_by))
-        out.print(_agreement(result.ranking, self.config.rank_by), highlight=False)
+        out.print(_agreement(result.ranking, self.config.rank_by))
         if result.finals:
             out.print(_finals_table(result.finals))
         if result.exhausted:
-            out.print("the search space has no further architectures", highlight=False)
+            out.print("the search space has no further architectures")
         self._print_paths(out, result)
 
     def _print_paths(self, out: Console, result: SearchResult) -> None:
@@ -83,7 +81,7 @@ class SearchDisplay:
         if result.winner is not None and result.winner.weights:
             lines.append(f"weights of the winner: {result.folder / result.winner.weights}")
         for line in lines:
-            out.print(line, highlight=False, markup=False, soft_wrap=True)
+            out.print(line, markup=False, soft_wrap=True)
 
 
 def _ranking_table(ranking: list[Record], rank_by: str) -> Table:

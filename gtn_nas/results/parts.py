@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gtn_nas.errors import ConfigError, EnvironmentFailure, RunFolderError
+from gtn_nas.errors import ConfigError, RunFolderError
+from gtn_nas.files import whole_file
 from gtn_nas.results.schema import Row, columns, identity, required
 from gtn_nas.trial import SCHEMA_VERSION, Record, Status
 
@@ -23,30 +23,9 @@ ARROW_TYPES: Mapping[str, Any] = {
     "DOUBLE": pa.float64(),
     "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
 }
-TEMPORARY = ".tmp"
-"""Ending of a file that is not finished."""
 
 ROW_GROUP = 131_072
 """Rows that a reader's thread takes at a time; DuckDB's own default."""
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only once it is complete and on the disk.
-
-    Raises:
-        EnvironmentFailure: the file cannot be written, e.g. because the disk is full.
-    """
-    temporary = path.with_name(f".{path.name}{TEMPORARY}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        raise EnvironmentFailure(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def to_table(rows: Sequence[Row], run: str) -> Any:
@@ -161,12 +140,3 @@ def _fits(table: Any, kind: type[Row]) -> bool:
     typed = all(field.type == known.get(field.name, field.type) for field in table.schema)
     present = set(required(kind)) <= set(table.column_names)
     return typed and present and not any(table[n].null_count for n in required(kind))
-
-
-def _sync(folder: Path) -> None:
-    """Put a folder's entries on the disk, so that a rename outlives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gtn_nas.errors import EnvironmentFailure, RunFolderError
+from gtn_nas.files import TEMPORARY, whole_file
 from gtn_nas.results import parts
 from gtn_nas.results.layout import CONFIG, LOCK, TABLES, WEIGHTS, is_run, next_part, part_files
 from gtn_nas.results.schema import KINDS, Event, Final, Row
@@ -89,7 +90,7 @@ class RunStore:
         store = cls(folder, _locked(folder), clock)
         try:
             for place in (folder, *(folder / table for table in TABLES)):
-                for unfinished in place.glob(f".*{parts.TEMPORARY}"):
+                for unfinished in place.glob(f".*{TEMPORARY}"):
                     unfinished.unlink()
             for table in TABLES:
                 parts.require_version(folder, parts.newest_version(part_files(folder, table)))
@@ -110,7 +111,7 @@ class RunStore:
 
     def save_config(self, config_yaml: str) -> None:
         """Replace the stored configuration."""
-        with parts.whole_file(self.folder / CONFIG) as file:
+        with whole_file(self.folder / CONFIG) as file:
             file.write(config_yaml.encode())
 
     def append_candidates(self, records: Iterable[Record]) -> None:
@@ -143,7 +144,7 @@ class RunStore:
     def save_weights(self, key: str, weights: bytes) -> Path:
         """Keep a network's safetensors file; return its path relative to the run folder."""
         path = Path(WEIGHTS) / f"{key}.safetensors"
-        with parts.whole_file(self.folder / path) as file:
+        with whole_file(self.folder / path) as file:
             file.write(weights)
         return path
 
@@ -254,7 +255,7 @@ def _refuse_used(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(f"{folder} is not a folder; choose another --out")
     for path in folder.rglob("*"):
-        ours = path.name == LOCK or path.name.endswith(parts.TEMPORARY)
+        ours = path.name == LOCK or path.name.endswith(TEMPORARY)
         if not path.is_dir() and not ours:
             raise RunFolderError(
                 f"{folder} is neither empty nor a run (it holds {path.name}); choose another --out"

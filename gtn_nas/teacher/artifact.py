@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from gtn_nas.errors import EnvironmentFailure, TeacherError, UnknownNameError, one_line
+from gtn_nas.errors import TeacherError, UnknownNameError
+from gtn_nas.files import whole_file
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from gtn_nas.teacher.curriculum import Teacher
 
 SHIPPED = Path(__file__).parents[1] / "teachers"
@@ -88,29 +88,10 @@ def resolve_teacher(name: str) -> Path:
     return shipped[name]
 
 
-def round_to_16_bits(teacher: Teacher) -> None:
+def round_to_16_bits(teacher: nn.Module) -> None:
     """Round every weight in place to what the artefact stores."""
     for parameter in teacher.parameters():
         parameter.data = parameter.data.half().float()
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; the file takes its own name only once it is complete.
-
-    Raises:
-        EnvironmentFailure: the file cannot be written, e.g. because the disk is full.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        os.replace(aside, path)
-    except (OSError, SafetensorError, RuntimeError) as error:  # the last is torch's
-        raise EnvironmentFailure(f"cannot write {path}: {one_line(error)}") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()
 
 
 def save_teacher(teacher: Teacher, header: TeacherHeader, path: Path) -> None:
@@ -119,12 +100,12 @@ def save_teacher(teacher: Teacher, header: TeacherHeader, path: Path) -> None:
     Raises:
         EnvironmentFailure: the file cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {n: p.detach().half().contiguous().cpu() for n, p in teacher.named_parameters()}
     metadata = {"format": FORMAT, "header": header.model_dump_json()}
-    with whole_file(path) as aside:
-        save_file(tensors, aside, metadata=metadata)
+    with whole_file(path) as file:
+        file.write(save(tensors, metadata))
 
 
 def read_header(path: Path) -> TeacherHeader:

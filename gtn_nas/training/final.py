@@ -12,6 +12,7 @@ from safetensors.torch import save
 from gtn_nas.architecture import Architecture
 from gtn_nas.data.base import ImageDataset
 from gtn_nas.errors import one_line
+from gtn_nas.files import whole_file
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.training.train import (
     EpochReport,
@@ -132,10 +133,8 @@ def to_safetensors(job: FinalJob, task: FinalTask, trained: TrainedNetwork) -> b
 
 def save_state(state: TrainingState, folder: Path) -> None:
     """Write a training's state whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f".{STATE_FILE}"
-    torch.save(dict(state), aside)
-    aside.replace(folder / STATE_FILE)
+    with whole_file(folder / STATE_FILE) as file:
+        torch.save(dict(state), file)
 
 
 def load_state(folder: Path | None) -> TrainingState | None:

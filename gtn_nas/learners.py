@@ -1,0 +1,71 @@
+"""Learners: freshly sampled networks to meta-train with, and others to measure a teacher on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from gtn_nas.architecture import Architecture
+from gtn_nas.data.base import ImageDataset, Split
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
+
+
+def is_held_out(architecture: Architecture) -> bool:
+    """Tell whether meta-training must never see this architecture: one key in eight."""
+    return int(architecture.key, 16) % 8 == 0
+
+
+def sample_architecture(space: SearchSpace, seed: int, *, held_out: bool) -> Architecture:
+    """Sample an architecture on the wanted side of the hold-out rule."""
+    rng = random.Random(seed)
+    while True:
+        architecture = space.sample(rng)
+        if is_held_out(architecture) == held_out:
+            return architecture
+
+
+@dataclass(frozen=True)
+class LearnerSampler:
+    """Builds freshly sampled learners with fresh weights, both from one seed."""
+
+    space: SearchSpace
+    dataset: ImageDataset
+    device: torch.device
+    held_out: bool = False
+
+    def __call__(self, seed: int) -> nn.Module:
+        """Return a network at proxy scale."""
+        architecture = sample_architecture(self.space, seed, held_out=self.held_out)
+        torch.manual_seed(seed)
+        shape, classes = self.dataset.image_shape, self.dataset.num_classes
+        return self.space.build(architecture, shape, classes, "proxy").to(self.device)
+
+
+def lesson_accuracies(
+    lesson_for: Callable[[int], Lesson],
+    sampler: LearnerSampler,
+    split: Split,
+    seeds: Sequence[int],
+) -> list[float]:
+    """Teach one learner per seed and return each one's accuracy (0-1) on a split.
+
+    A learner that diverges scores zero.
+    """
+    dataset, device = sampler.dataset, sampler.device
+    calibration = dataset.calibration_images().to(device)
+    images, labels = dataset.normalise(split.images).to(device), split.labels.to(device)
+    accuracies = []
+    for seed in seeds:
+        learner = sampler(seed)
+        try:
+            teach(learner, lesson_for(seed))
+            estimate_batch_statistics(learner, calibration)
+            accuracies.append(score(learner, images, labels)[0])
+        except FloatingPointError:
+            accuracies.append(0.0)
+    return accuracies
