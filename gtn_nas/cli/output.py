@@ -12,4 +12,4 @@ PIPE_WIDTH = 200
 
 def table_console() -> Console:
     """Return a console on stdout; in a pipe it is wide, so that nothing is folded."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False)
