@@ -23,6 +23,22 @@ AFTER_A_CHECKPOINT = 6 * BATCHES + 3
 Train = Callable[..., dict[str, FinalOutcome]]
 
 
+class Epochs:
+    """Collects the epochs of a job; after so many of them the person presses Ctrl-C."""
+
+    def __init__(self, stop_at: int) -> None:
+        self.seen: list[int] = []
+        self.stop_at = stop_at
+
+    def __getitem__(self, key: str) -> "Epochs":
+        return self
+
+    def append(self, epoch: int) -> None:
+        self.seen.append(epoch)
+        if len(self.seen) == self.stop_at:
+            raise KeyboardInterrupt
+
+
 @pytest.fixture
 def task(tmp_path: Path) -> FinalTask:
     space = fragile.Fragile(AFTER_A_CHECKPOINT, tmp_path / "marker")
@@ -104,20 +120,12 @@ def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(task, tmp_path, r
     assert outcome.trained.validation_loss == undisturbed.trained.validation_loss
 
 
-def test_an_interrupted_training_goes_on_from_its_saved_state(task, tmp_path):
-    interrupted, epochs, outcomes = job(task, "well"), [], []
-
-    def stop(job, report):
-        epochs.append(report.epoch)
-        if len(epochs) == 7:
-            raise KeyboardInterrupt
-
-    folder, collect = tmp_path / "finals", lambda job, outcome: outcomes.append(outcome)
+def test_an_interrupted_training_goes_on_from_its_saved_state(task, train):
+    interrupted, epochs = job(task, "well"), Epochs(stop_at=7)
     with pytest.raises(KeyboardInterrupt):
-        train_inline(task, [interrupted], folder, stop, collect)
-    train_inline(task, [interrupted], folder, stop, collect)
-    assert epochs == [1, 2, 3, 4, 5, 6, 7, 6, 7, 8]
-    (outcome,) = outcomes
+        train(task, [interrupted], epochs)
+    outcome = train(task, [interrupted], epochs)[interrupted.architecture.key]
+    assert epochs.seen == [1, 2, 3, 4, 5, 6, 7, 6, 7, 8]
     undisturbed = train_final(task, interrupted)
     assert outcome.trained.validation_loss == undisturbed.trained.validation_loss
 
