@@ -7,10 +7,8 @@ import sys
 import typer
 
 from gtn_nas.cli import listing, pretrain, query, search
+from gtn_nas.cli.signals import INTERRUPTED, exit_code
 from gtn_nas.errors import GtnNasError
-
-INTERRUPTED = 130
-"""What typer returns when a command was interrupted from the keyboard."""
 
 app = typer.Typer(
     name="gtn-nas",
@@ -40,8 +38,9 @@ def main() -> None:
         # Empty where the help was shown instead, as without any argument.
         message = error.format_message()
         code = _fail(message, error.exit_code) if message else error.exit_code
-    if code == INTERRUPTED:
-        _fail("interrupted", INTERRUPTED)
+    if code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+        code, what = exit_code()
+        _fail(what, code)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -15,6 +12,7 @@ from rich.text import Text
 
 from gtn_nas.cli.output import table_console
 from gtn_nas.cli.progress import StageProgress
+from gtn_nas.cli.signals import end_on_sigterm
 from gtn_nas.results.layout import CONFIG
 
 if TYPE_CHECKING:
@@ -55,7 +53,7 @@ class SearchDisplay:
     def update(self, progress: SearchProgress) -> None:
         """Show where the search is."""
         if progress.stage == "starting":
-            _end_on_sigterm()
+            end_on_sigterm()
             return
         if progress.stage == "finals":
             title, text = "full training, epochs", f"{progress.finals} trained"
@@ -137,13 +135,3 @@ def _percent(value: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
-
-
-def _end_on_sigterm() -> None:
-    """Let SIGTERM end the run in order, with exit code 143 (Ray has installed its own by now)."""
-
-    def end(signum: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + signum)
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def _fetch(name: str, dataset_class: Any, data_dir: Path, *, train: bool) -> Any
             raise DataError(
                 f"the files of {name} in {str(data_dir)!r} are damaged; delete them and run again"
             ) from error
+        _remove_empty_folders(name, data_dir.expanduser())
         cause = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise DownloadError(
             f"could not download {name} to {str(data_dir)!r} ({cause}); connect to the network, "
@@ -62,6 +63,14 @@ def _is_failed_download(error: Exception) -> bool:
         or "Error downloading" in str(error)
         or "not found or corrupted" in str(error)
     )
+
+
+def _remove_empty_folders(name: str, data_dir: Path) -> None:
+    """Remove what torchvision made before it had anything to put there."""
+    own = data_dir / CLASS_NAMES[name]
+    for folder in (own / "raw", own, data_dir):
+        with suppress(OSError):  # it is not there, or not empty
+            folder.rmdir()
 
 
 @contextmanager
