@@ -18,6 +18,7 @@ from torch import Tensor
 from gtn_nas.config import PretrainConfig
 from gtn_nas.data import load_dataset
 from gtn_nas.data.augmentation import augmentation_for
+from gtn_nas.data.base import Split
 from gtn_nas.errors import ConfigError, TeacherError
 from gtn_nas.files import whole_file
 from gtn_nas.learners import LearnerSampler, lesson_accuracies
@@ -31,6 +32,8 @@ from gtn_nas.trial import derived_seed
 
 RATE_SCALES = (1.0, 0.85, 0.7, 0.6, 0.5)
 """What the learned rates are multiplied with, at the end; the first of equals is chosen."""
+MEASURED_IMAGES = 1000
+"""Validation images that learners are scored on at most; their order is random."""
 HELD_OUT_EVERY = 50
 HELD_OUT_LEARNERS = 5
 CHECKPOINT_EVERY = 25
@@ -135,7 +138,7 @@ class Pretraining:
         """Return the mean validation accuracy (0-1) of never-seen learners after the lesson."""
         seeds = [derived_seed(self.config.seed, "held out", i) for i in range(learners)]
         accuracies = lesson_accuracies(
-            self.lesson, self._sampler(held_out=True), self.dataset.validation, seeds
+            self.lesson, self._sampler(held_out=True), self._validation, seeds
         )
         return sum(accuracies) / len(accuracies)
 
@@ -181,11 +184,18 @@ class Pretraining:
 
         def accuracy(scale: float) -> float:
             set_scale(scale)
-            return sum(lesson_accuracies(self.lesson, sampler, self.dataset.validation, seeds))
+            return sum(lesson_accuracies(self.lesson, sampler, self._validation, seeds))
 
         best = max(RATE_SCALES, key=accuracy)
         set_scale(best)
         return best
+
+    @property
+    def _validation(self) -> Split:
+        """The images that learners are scored on."""
+        validation = self.dataset.validation
+        images, labels = validation.images, validation.labels
+        return Split(images[:MEASURED_IMAGES], labels[:MEASURED_IMAGES])
 
     def _source(self, images: Tensor, labels: Tensor) -> Teacher | RealData:
         config = self.config

@@ -72,6 +72,7 @@ def _run(values: dict[str, Any], resume: bool) -> None:
             shown.update(progress.stage, progress.done, progress.total, text)
         if pretraining.trainer.skipped:
             shown.say(f"{pretraining.trainer.skipped} steps were not finite and were skipped")
-    path, accuracy = pretraining.finish()
+        shown.say("calibrating and measuring")
+        path, accuracy = pretraining.finish()
     what = path or f"control {pretraining.config.curriculum}"
     typer.echo(f"{what}: held-out learners reach {accuracy:.1%} on validation images")
