@@ -32,7 +32,7 @@ class Fragile(SearchSpace):
     """Classifiers that are well, raise, or end their process once."""
 
     name = "fragile"
-    choices = {"act": ("well", "raise", "kill"), "twin": (0, 1)}  # noqa: RUF012
+    choices = {"act": ("well", "raise", "kill"), "twin": (0, 1)}  # noqa: RUF012  # never changed
 
     def __init__(self, at_step: int, marker: Path) -> None:
         self.at_step, self.marker = at_step, marker
