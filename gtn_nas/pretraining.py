@@ -22,6 +22,7 @@ from gtn_nas.data.base import Split
 from gtn_nas.errors import ConfigError, TeacherError
 from gtn_nas.files import whole_file
 from gtn_nas.learners import LearnerSampler, lesson_accuracies
+from gtn_nas.memory import keep_freed_memory
 from gtn_nas.spaces import get_space, space_fingerprint
 from gtn_nas.teacher.artifact import TeacherHeader, round_to_16_bits, save_teacher
 from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
@@ -72,6 +73,7 @@ class Pretraining:
     """
 
     def __init__(self, config: PretrainConfig, *, resume: bool = False) -> None:
+        keep_freed_memory()
         self.config = config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dataset = load_dataset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -75,9 +76,45 @@ class Generator(nn.Module):
         x = torch.cat([noise, labels.to(noise.dtype)], dim=1)
         x = F.leaky_relu(self.norms[0](self.fc1(x)), LEAK)
         x = self.fc2(x).view(-1, self.channels, *self.sizes[0])
-        x = F.leaky_relu(self.norms[1](x), LEAK)
-        x = F.interpolate(x, self.sizes[1], mode="nearest")
-        x = F.leaky_relu(self.norms[2](self.conv1(F.pad(x, (1, 1, 1, 1), mode="reflect"))), LEAK)
-        x = F.interpolate(x, self.sizes[2], mode="nearest")
-        x = self.conv2(F.pad(x, (1, 1, 1, 1), mode="reflect"))
+        x = F.leaky_relu(self.norms[1](_channels_last(x)), LEAK)
+        x = _enlarge_and_convolve(x, self.conv1, self.sizes[1])
+        x = F.leaky_relu(self.norms[2](x), LEAK)
+        x = _enlarge_and_convolve(x, self.conv2, self.sizes[2]).contiguous()
         return RANGE * torch.tanh(x)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Lay ``(N, C, H, W)`` out pixel by pixel, which convolutions of many channels prefer."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _enlarge_and_convolve(x: Tensor, conv: nn.Conv2d, size: tuple[int, int]) -> Tensor:
+    """Repeat each pixel twice in both directions, reflect the edge, convolve 3 x 3, crop.
+
+    The large image is never made: in it every other window of 3 x 3 pixels covers the same 2 x 2
+    pixels of ``x``, so ``x`` is convolved with four kernels of 2 x 2, in which weights of equal
+    pixels are summed, and their outputs are interleaved. That is a third of the work.
+
+    Args:
+        x: ``(N, C, H, W)``.
+        conv: a convolution of 3 x 3.
+        size: height and width of the result, ``2 H`` and ``2 W`` or one less.
+    """
+    kernels = [q for rows in _fold(conv.weight, 2) for q in _fold(rows, 3)]
+    bias = None if conv.bias is None else conv.bias.repeat(4)
+    height, width = x.shape[-2:]
+    # At the edge of the large image a reflection is a repetition.
+    y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), torch.cat(kernels), bias)
+    parts = [
+        part[..., row : row + height, column : column + width]
+        for part, (row, column) in zip(y.chunk(4, 1), product((0, 1), (0, 1)), strict=True)
+    ]
+    rows = [torch.stack(pair, -1).flatten(-2) for pair in (parts[:2], parts[2:])]
+    return torch.stack(rows, -2).flatten(-3, -2)[..., : size[0], : size[1]]
+
+
+def _fold(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Return, for even and for odd pixels, two weights for the three along a dimension."""
+    before, here, after = weight.unbind(dim)
+    even = torch.stack([before, here + after], dim)
+    return even, torch.stack([before + here, after], dim)

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gtn_nas.teacher.generator import RANGE, Generator
+from gtn_nas.teacher.generator import LEAK, RANGE, Generator
 
 NOISE, CLASSES = 4, 7
 
@@ -80,3 +80,22 @@ def test_the_seed_decides_the_weights():
     images, same, other = (make_generator(seed=seed)(*wanted()) for seed in (0, 0, 1))
     assert torch.equal(images, same)
     assert not torch.allclose(images, other)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 20), (1, 7, 9)], ids=str)
+def test_images_are_those_of_doubled_reflected_and_convolved_maps(shape):
+    torch.manual_seed(0)
+    generator = Generator(5, 4, shape, hidden=16, channels=6)
+    noise, labels = torch.randn(12, 5), torch.arange(12) % 4
+
+    def plain(x, conv, size):
+        doubled = F.interpolate(x, scale_factor=2, mode="nearest")
+        return conv(F.pad(doubled, (1, 1, 1, 1), mode="reflect"))[..., : size[0], : size[1]]
+
+    x = torch.cat([noise, F.one_hot(labels, 4).float()], 1)
+    x = F.leaky_relu(generator.norms[0](generator.fc1(x)), LEAK)
+    x = generator.fc2(x).view(-1, 6, *generator.sizes[0])
+    x = F.leaky_relu(generator.norms[1](x), LEAK)
+    x = F.leaky_relu(generator.norms[2](plain(x, generator.conv1, generator.sizes[1])), LEAK)
+    expected = RANGE * torch.tanh(plain(x, generator.conv2, generator.sizes[2]))
+    torch.testing.assert_close(generator(noise, labels), expected, rtol=1e-4, atol=1e-5)
