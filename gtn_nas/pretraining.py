@@ -31,6 +31,8 @@ from gtn_nas.teacher.meta_training import MetaConfig, MetaTrainer
 from gtn_nas.teacher.warm_start import choose_targets, fit_to_images
 from gtn_nas.trial import derived_seed
 
+START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
+"""Learning rates that meta-training may start from; the one that suits real batches is taken."""
 RATE_SCALES = (1.0, 0.85, 0.7, 0.6, 0.5)
 """What the learned rates are multiplied with, at the end; the first of equals is chosen."""
 MEASURED_IMAGES = 1000
@@ -45,14 +47,15 @@ class Progress:
     """Where a meta-training is.
 
     Attributes:
-        stage: ``warm start`` or ``meta-training``.
+        stage: ``learning rates``, ``warm start`` or ``meta-training``.
         done: steps of the stage that are done.
         total: of how many.
-        loss: squared error of the warm start, or meta-loss (mean over the latest steps).
+        loss: share of errors at a learning rate, squared error of the warm start, or meta-loss
+            (mean over the latest steps).
         held_out_accuracy: latest mean validation accuracy (0-1) of held-out learners.
     """
 
-    stage: Literal["warm start", "meta-training"]
+    stage: Literal["learning rates", "warm start", "meta-training"]
     done: int
     total: int
     loss: float
@@ -110,6 +113,7 @@ class Pretraining:
     def run(self) -> Iterator[Progress]:
         """Take the remaining steps, saving a checkpoint every few."""
         if self.trainer.iteration == 0:
+            yield from self._choose_start_rate()
             yield from self._warm_start()
         total, accuracy = self.config.meta_iterations, None
         losses: deque[float] = deque(maxlen=CHECKPOINT_EVERY)
@@ -121,6 +125,24 @@ class Pretraining:
                 self._save_checkpoint()
             mean_loss = sum(losses) / len(losses)
             yield Progress("meta-training", step.iteration, total, mean_loss, accuracy)
+
+    def _choose_start_rate(self, learners: int = 6) -> Iterator[Progress]:
+        """Start the learned rates where real batches teach best."""
+        config, trainer = self.config, self.trainer
+        control = RealData(trainer.images, trainer.labels, config.inner_steps, config.batch_size)
+        seeds = [derived_seed(config.seed, "start rate", i) for i in range(learners)]
+        accuracies: dict[float, float] = {}
+
+        @torch.no_grad()
+        def lesson(seed: int) -> Lesson:
+            return control.lesson(torch.Generator().manual_seed(seed))
+
+        for done, rate in enumerate(START_RATES, start=1):
+            control.step_sizes.start_at(rate)
+            found = lesson_accuracies(lesson, self._sampler(), self._validation, seeds)
+            accuracies[rate] = sum(found) / learners
+            yield Progress("learning rates", done, len(START_RATES), 1 - accuracies[rate])
+        trainer.source.step_sizes.start_at(max(START_RATES, key=accuracies.__getitem__))
 
     def _warm_start(self) -> Iterator[Progress]:
         """Let the generator draw distorted training images before it learns to teach."""

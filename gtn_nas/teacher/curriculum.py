@@ -46,16 +46,22 @@ class StepSizes(nn.Module):
     """A learned learning rate and momentum for every step (Such et al. 2019, section 3.1).
 
     Rates are kept as bounded logarithms and momenta as logits, so that any update is a valid one.
-    Rates start as half a cosine, which falls from ``learning_rate`` to a twentieth of it.
     """
 
     def __init__(self, steps: int, learning_rate: float = 0.8, momentum: float = 0.5) -> None:
         super().__init__()
-        fall = 0.5 * (1 + torch.cos(math.pi * torch.arange(steps) / steps))
-        self.log_rate = nn.Parameter((learning_rate * fall.clamp(min=0.05)).log())
+        self.log_rate = nn.Parameter(torch.empty(steps))
         self.momentum_logit = nn.Parameter(
             torch.full((steps,), math.log(momentum / (1 - momentum)))
         )
+        self.start_at(learning_rate)
+
+    def start_at(self, learning_rate: float) -> None:
+        """Set the rates to half a cosine, which falls to a twentieth of where it starts."""
+        steps = len(self.log_rate)
+        fall = 0.5 * (1 + torch.cos(math.pi * torch.arange(steps) / steps))
+        with torch.no_grad():
+            self.log_rate.copy_((learning_rate * fall.clamp(min=0.05)).log())
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """Return learning rates and momenta, each ``(T,)``."""

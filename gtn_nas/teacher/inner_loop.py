@@ -1,4 +1,4 @@
-"""How a learner is taught: a few SGD steps on given batches, differentiable or not.
+"""How a learner is taught: a few SGD steps on given batches.
 
 One rule for batch-norm statistics holds throughout. While a learner trains, layers use the
 statistics of the batch at hand. Before it is scored, running statistics are re-estimated in one
@@ -37,9 +37,18 @@ class Lesson:
     momenta: Tensor
 
     @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return images, labels, learning rates and momenta."""
+        return self.images, self.labels, self.learning_rates, self.momenta
+
+    @property
     def steps(self) -> int:
         """Number of batches."""
         return len(self.images)
+
+    def detached(self) -> Lesson:
+        """Return the same values without the graph that led to them."""
+        return Lesson(*(tensor.detach() for tensor in self.tensors))
 
     def first(self, steps: int) -> Lesson:
         """Return the lesson's first steps.
@@ -49,51 +58,89 @@ class Lesson:
         """
         if steps > self.steps:
             raise ValueError(f"a budget of {steps} steps, but the lesson has {self.steps}")
-        return Lesson(
-            self.images[:steps],
-            self.labels[:steps],
-            self.learning_rates[:steps],
-            self.momenta[:steps],
+        return Lesson(*(tensor[:steps] for tensor in self.tensors))
+
+    def only(self, step: int) -> Lesson:
+        """Return the lesson of that step alone."""
+        return Lesson(*(tensor[step : step + 1] for tensor in self.tensors))
+
+
+@dataclass(frozen=True)
+class LearnerState:
+    """What a step changes.
+
+    Attributes:
+        parameters: the learner's parameters, by name.
+        velocity: of SGD with momentum, by the same names.
+    """
+
+    parameters: Parameters
+    velocity: Parameters
+
+    @classmethod
+    def start(cls, learner: nn.Module) -> LearnerState:
+        """Return the learner's own parameters, at rest."""
+        parameters = {n: p.detach().requires_grad_() for n, p in learner.named_parameters()}
+        return cls(parameters, {n: torch.zeros_like(p) for n, p in parameters.items()})
+
+    def detached(self) -> LearnerState:
+        """Return the same values without the graph that led to them."""
+        return LearnerState(
+            {n: p.detach().requires_grad_() for n, p in self.parameters.items()},
+            {n: v.detach() for n, v in self.velocity.items()},
+        )
+
+    def leaves(self) -> LearnerState:
+        """Return the same values as leaves of a new graph."""
+        return LearnerState(
+            {n: p.detach().requires_grad_() for n, p in self.parameters.items()},
+            {n: v.detach().requires_grad_() for n, v in self.velocity.items()},
         )
 
 
-def unroll(
-    learner: nn.Module, lesson: Lesson, *, window: range | None = None
-) -> Iterator[tuple[int, Parameters]]:
+def sgd_step(
+    learner: nn.Module,
+    state: LearnerState,
+    lesson: Lesson,
+    step: int,
+    *,
+    differentiable: bool = False,
+) -> LearnerState:
+    """Take one step of SGD with momentum on one batch of a lesson.
+
+    Args:
+        learner: a network in training mode; its own parameters are not used.
+        state: where the step starts; its parameters require gradients.
+        lesson: the batches and step sizes.
+        step: which of them.
+        differentiable: whether the result keeps the graph back to state and lesson.
+    """
+    with torch.enable_grad():
+        logits = functional_call(learner, state.parameters, (lesson.images[step],))
+        loss = F.cross_entropy(logits, lesson.labels[step])
+        gradients = torch.autograd.grad(
+            loss, list(state.parameters.values()), create_graph=differentiable
+        )
+        rate, momentum = lesson.learning_rates[step], lesson.momenta[step]
+        velocity = {
+            name: momentum * old + gradient
+            for (name, old), gradient in zip(state.velocity.items(), gradients, strict=True)
+        }
+        parameters = {n: old - rate * velocity[n] for n, old in state.parameters.items()}
+    return LearnerState(parameters, velocity)
+
+
+def unroll(learner: nn.Module, lesson: Lesson) -> Iterator[tuple[int, Parameters]]:
     """Train by SGD with momentum, yielding the parameters after every step.
 
     Args:
         learner: a network in training mode; its own parameters are the start and stay unchanged.
-        lesson: the batches and step sizes.
-        window: steps that are differentiated with respect to the lesson; earlier steps are plain,
-            and training ends with the window (random-window truncation: Feng et al. 2023, arXiv
-            2310.04418). ``None``: all steps run and nothing is differentiated.
-
-    Yields:
-        Index of the step just taken and the parameters after it; inside the window they carry the
-        graph back to the lesson.
+        lesson: the batches and step sizes; nothing is differentiated with respect to them.
     """
-    parameters = {n: p.detach().requires_grad_() for n, p in learner.named_parameters()}
-    velocity = {n: torch.zeros_like(p) for n, p in parameters.items()}
-    last = lesson.steps if window is None else window.stop
-    for step in range(last):
-        differentiable = window is not None and step >= window.start
-        with torch.enable_grad():
-            logits = functional_call(learner, parameters, (lesson.images[step],))
-            loss = F.cross_entropy(logits, lesson.labels[step])
-            gradients = torch.autograd.grad(
-                loss, list(parameters.values()), create_graph=differentiable
-            )
-            rate, momentum = lesson.learning_rates[step], lesson.momenta[step]
-            velocity = {
-                name: momentum * old + gradient
-                for (name, old), gradient in zip(velocity.items(), gradients, strict=True)
-            }
-            parameters = {name: old - rate * velocity[name] for name, old in parameters.items()}
-        if not differentiable:
-            parameters = {n: p.detach().requires_grad_() for n, p in parameters.items()}
-            velocity = {n: v.detach() for n, v in velocity.items()}
-        yield step, parameters
+    state = LearnerState.start(learner)
+    for step in range(lesson.steps):
+        state = sgd_step(learner, state, lesson, step).detached()
+        yield step, state.parameters
 
 
 def teach(learner: nn.Module, lesson: Lesson) -> nn.Module:

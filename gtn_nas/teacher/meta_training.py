@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from gtn_nas.errors import MetaTrainingError
 from gtn_nas.teacher.curriculum import RealData, Teacher
-from gtn_nas.teacher.inner_loop import Lesson, Parameters, unroll
+from gtn_nas.teacher.hypergradient import RealBatch, lesson_gradient
 from gtn_nas.trial import derived_seed
 
 SampleLearner = Callable[[int], nn.Module]
@@ -177,37 +175,34 @@ class MetaTrainer:
         lesson = self.source.lesson(rng)
         size = min(self.config.window or lesson.steps, lesson.steps)
         start = int(torch.randint(lesson.steps - size + 1, (1,), generator=rng))
-        torch.manual_seed(derived_seed(seed, "augmentation"))
-        loss, accuracy = self._meta_loss(learner, lesson, range(start, start + size), rng)
-        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        filled = [
-            torch.zeros_like(p) if g is None else g
-            for g, p in zip(gradients, self.parameters, strict=True)
+        result = lesson_gradient(
+            learner,
+            lesson,
+            range(start, start + size),
+            self._real_batch(seed, rng),
+            loss_every=self.config.loss_every,
+            seed=seed,
+        )
+        learned = [
+            (tensor, gradient)
+            for tensor, gradient in zip(lesson.tensors, result.gradient.tensors, strict=True)
+            if tensor.requires_grad
         ]
-        norm = torch.stack([g.norm() for g in filled]).norm().item()
-        return MetaGradient(filled, norm, loss.item(), accuracy)
+        gradients = torch.autograd.grad(
+            [tensor for tensor, _ in learned], self.parameters, [given for _, given in learned]
+        )
+        norm = torch.stack([g.norm() for g in gradients]).norm().item()
+        return MetaGradient(list(gradients), norm, result.loss, result.accuracy)
 
-    def _meta_loss(
-        self, learner: nn.Module, lesson: Lesson, window: range, rng: torch.Generator
-    ) -> tuple[Tensor, float]:
-        """Return the final real-data loss plus the mean of the intermediate ones."""
+    def _real_batch(self, seed: int, rng: torch.Generator) -> RealBatch:
+        """Draw the images of a meta-loss and distort half of them."""
         batch = torch.randperm(len(self.labels), generator=rng)[: self.config.real_batch_size]
         images, labels = self.images[batch], self.labels[batch]
         if self.augment is not None:
+            torch.manual_seed(derived_seed(seed, "augmentation"))
             plain, distorted = images.tensor_split(2)
             images = torch.cat([plain, self.augment(distorted)])
-        between: list[Tensor] = []
-        parameters: Parameters = {}
-        for step, parameters in unroll(learner, lesson, window=window):
-            left = window.stop - 1 - step
-            if step >= window.start and left > 0 and left % self.config.loss_every == 0:
-                logits = functional_call(learner, parameters, (images,))
-                between.append(F.cross_entropy(logits, labels))
-        logits = functional_call(learner, parameters, (images,))
-        loss = F.cross_entropy(logits, labels)
-        if between:
-            loss = loss + torch.stack(between).mean()
-        return loss, (logits.argmax(1) == labels).float().mean().item()
+        return RealBatch(images, labels)
 
     def _apply(self, results: list[MetaGradient]) -> None:
         """Clip each learner's gradient, average them, and let the optimiser step."""

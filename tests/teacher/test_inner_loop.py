@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gtn_nas.spaces.conv_chain_layers import MeanOnlyBatchNorm2d
 from gtn_nas.teacher.curriculum import real_lesson
-from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach, unroll
+from gtn_nas.teacher.inner_loop import estimate_batch_statistics, score, teach, unroll
 
 from .samples import CLASSES, SPACE, are_equal, make_learner, train_images, weights
 
@@ -81,78 +81,6 @@ def test_the_first_steps_of_a_lesson_are_a_lesson(lesson, steps):
 def test_a_lesson_has_no_more_steps_than_batches(lesson):
     with pytest.raises(ValueError, match=f"a budget of {T + 1} steps, but the lesson has {T}"):
         lesson.first(T + 1)
-
-
-# gradients
-
-
-def tiny_lesson():
-    """Three batches of two images of one pixel in four channels, and three classes."""
-    torch.manual_seed(0)
-    images = torch.randn(3, 2, 4, 1, 1, dtype=torch.float64)
-    labels = torch.randn(3, 2, 3, dtype=torch.float64)
-    rates, momenta = torch.tensor([[0.5, 0.4, 0.3], [0.2, 0.5, 0.8]], dtype=torch.float64)
-    return [part.requires_grad_() for part in (images, labels, rates, momenta)]
-
-
-def tiny_learner():
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
-
-
-def test_the_gradient_through_all_steps_is_that_of_finite_differences():
-    learner = tiny_learner()
-
-    def outcome(images, label_logits, rates, momenta):
-        lesson = Lesson(images, label_logits.softmax(-1), rates, momenta)
-        *_, (_, parameters) = unroll(learner, lesson, window=range(3))
-        return tuple(parameters.values())
-
-    assert torch.autograd.gradcheck(outcome, tiny_lesson())
-
-
-def gradients_of(parameters, parts):
-    total = sum(p.square().sum() for p in parameters.values())
-    return torch.autograd.grad(total, parts, retain_graph=True)
-
-
-@pytest.mark.parametrize("window", [range(0, 2), range(1, 2), range(1, 3), range(2, 3)], ids=str)
-def test_only_the_steps_of_the_window_are_differentiated(window):
-    images, label_logits, *sizes = parts = tiny_lesson()
-    lesson = Lesson(images, label_logits.softmax(-1), *sizes)
-    undisturbed = dict(unroll(tiny_learner(), lesson))
-    steps = dict(unroll(tiny_learner(), lesson, window=window))
-    assert list(steps) == list(range(window.stop))
-    for step, parameters in steps.items():
-        assert are_equal(parameters, undisturbed[step])
-        in_graph = {p.grad_fn is not None for p in parameters.values()}
-        assert in_graph == {step in window}
-    for part, gradient in zip(parts, gradients_of(steps[window.stop - 1], parts), strict=True):
-        reached = [step for step in range(3) if gradient[step].any()]
-        if part is sizes[1] and window.start == 0:
-            assert reached == list(window)[1:]  # there is no velocity before the first step
-        else:
-            assert reached == list(window)
-
-
-def test_without_a_window_nothing_is_differentiated():
-    images, label_logits, *sizes = tiny_lesson()
-    lesson = Lesson(images, label_logits.softmax(-1), *sizes)
-    for _, parameters in unroll(tiny_learner(), lesson):
-        assert all(p.is_leaf for p in parameters.values())
-
-
-def test_the_gradient_of_a_window_is_that_of_a_lesson_that_starts_with_it():
-    images, label_logits, rates, _ = parts = tiny_lesson()
-    still = torch.zeros(3, dtype=torch.float64)  # without momentum, a step forgets those before
-    lesson = Lesson(images, label_logits.softmax(-1), rates, still)
-    parts = parts[:3]
-    *_, (_, parameters) = unroll(tiny_learner(), lesson, window=range(1, 3))
-    halfway = tiny_learner()
-    teach(halfway, lesson.first(1))
-    rest = Lesson(images[1:], label_logits[1:].softmax(-1), rates[1:], still[1:])
-    *_, (_, the_same) = unroll(halfway, rest, window=range(2))
-    torch.testing.assert_close(gradients_of(parameters, parts), gradients_of(the_same, parts))
 
 
 @every_norm

@@ -1,0 +1,142 @@
+"""The gradient of real-data losses with respect to a lesson, one inner step after the other.
+
+Only the learner's parameters and velocity before each step are kept. On the way back each step is
+taken again when its gradient is due, so that memory holds the graph of one step, however long the
+lesson is: checkpointing at every step, as in Such et al. 2019, arXiv 1912.07768, appendix; the
+backward recursion is that of Maclaurin et al. 2015, arXiv 1502.03492, algorithm 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from gtn_nas.teacher.inner_loop import LearnerState, Lesson, sgd_step
+from gtn_nas.trial import derived_seed
+
+
+@dataclass(frozen=True)
+class RealBatch:
+    """Real images that a learner is judged by.
+
+    Attributes:
+        images: ``(N, C, H, W)`` normalised images.
+        labels: ``(N,)`` class indices.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class LessonGradient:
+    """What a learner tells about its lesson.
+
+    Attributes:
+        gradient: of the loss, with respect to each tensor of the lesson that requires it; zero
+            outside the window, and for other tensors.
+        loss: loss after the window's last step, plus the mean of those before, if any.
+        accuracy: accuracy (0-1) on the real batch after the window's last step.
+    """
+
+    gradient: Lesson
+    loss: float
+    accuracy: float
+
+
+def lesson_gradient(
+    learner: nn.Module,
+    lesson: Lesson,
+    window: range,
+    real: RealBatch,
+    *,
+    loss_every: int,
+    seed: int,
+) -> LessonGradient:
+    """Teach a learner up to a window's end and differentiate its loss through the window.
+
+    Args:
+        learner: a network in training mode; its own parameters are the start and stay unchanged.
+        lesson: the batches and step sizes; their own graphs are left alone.
+        window: steps that are differentiated; earlier steps are plain, and training ends with the
+            window (random-window truncation: Feng et al. 2023, arXiv 2310.04418).
+        real: what the learner is judged by.
+        loss_every: steps between losses inside the window, counted from its end.
+        seed: of layers that draw at random, such as dropout.
+    """
+    states, fixed = [LearnerState.start(learner)], lesson.detached()
+    for step in range(window.stop):
+        torch.manual_seed(derived_seed(seed, "step", step))
+        state = sgd_step(learner, states[-1], fixed, step).detached()
+        states = [*states, state] if step >= window.start else [state]
+    due = range(window.stop - loss_every, window.start, -loss_every)
+    return _Backward(learner, lesson, window, real, seed, set(due)).run(states)
+
+
+class _Backward:
+    """Walks back from the window's end; ``states[i]`` stands before step ``window.start + i``."""
+
+    def __init__(
+        self,
+        learner: nn.Module,
+        lesson: Lesson,
+        window: range,
+        real: RealBatch,
+        seed: int,
+        due: set[int],
+    ) -> None:
+        self.wanted = [i for i, tensor in enumerate(lesson.tensors) if tensor.requires_grad]
+        lesson = lesson.detached()
+        self.learner, self.lesson, self.window = learner, lesson, window
+        self.real, self.seed, self.due = real, seed, due
+        self.gradient = Lesson(*map(torch.zeros_like, lesson.tensors))
+        self.loss, self.accuracy = 0.0, 0.0
+
+    def run(self, states: list[LearnerState]) -> LessonGradient:
+        parameters, velocity = self._judge(states.pop(), self.window.stop), None
+        for step in reversed(self.window):
+            state = states.pop()
+            parameters, velocity = self._step_back(step, state, parameters, velocity)
+            if step in self.due:
+                later = self._judge(state, step)
+                parameters = [a + b for a, b in zip(parameters, later, strict=True)]
+        return LessonGradient(self.gradient, self.loss, self.accuracy)
+
+    def _judge(self, state: LearnerState, step: int) -> list[Tensor]:
+        """Add the real-data loss of the parameters before a step; return its gradient."""
+        last = step == self.window.stop
+        leaves = state.leaves()
+        logits = functional_call(self.learner, leaves.parameters, (self.real.images,))
+        loss = F.cross_entropy(logits, self.real.labels) / (1 if last else len(self.due))
+        self.loss += loss.item()
+        if last:
+            right = logits.argmax(1) == self.real.labels
+            self.accuracy = right.float().mean().item()
+        return list(torch.autograd.grad(loss, list(leaves.parameters.values())))
+
+    def _step_back(
+        self,
+        step: int,
+        state: LearnerState,
+        parameters: list[Tensor],
+        velocity: list[Tensor] | None,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Turn gradients with respect to the state after a step into those before it."""
+        before = state.leaves()
+        batch = self.lesson.only(step)
+        learned = [batch.tensors[i].requires_grad_() for i in self.wanted]
+        torch.manual_seed(derived_seed(self.seed, "step", step))
+        after = sgd_step(self.learner, before, batch, 0, differentiable=True)
+        outputs, given = list(after.parameters.values()), parameters
+        if velocity is not None:
+            outputs, given = outputs + list(after.velocity.values()), parameters + velocity
+        inputs = [*before.parameters.values(), *before.velocity.values(), *learned]
+        found = torch.autograd.grad(outputs, inputs, given)
+        count = len(parameters)
+        for i, gradient in zip(self.wanted, found[2 * count :], strict=True):
+            self.gradient.tensors[i][step] = gradient[0]
+        return list(found[:count]), list(found[count : 2 * count])
