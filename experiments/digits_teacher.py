@@ -48,13 +48,20 @@ class Study:
         self.teacher, self.header = load_teacher(resolve_teacher("digits-conv_chain"))
         self.dataset = load_dataset("digits")
         device = torch.device("cpu")
-        self.sampler = LearnerSampler(get_space("conv_chain"), self.dataset, device, held_out=True)
+        self.sampler = LearnerSampler(
+            get_space("conv_chain"),
+            self.dataset.image_shape,
+            self.dataset.num_classes,
+            device,
+            held_out=True,
+        )
         self.images = self.dataset.normalise(self.dataset.train.images)
 
     def accuracies(self, lesson_for: LessonFor, purpose: str, split: str) -> list[float]:
         """Return the accuracy of each of 20 fresh learners; ``purpose`` decides which."""
         seeds = [derived_seed("digits teacher", purpose, i) for i in range(LEARNERS)]
-        return lesson_accuracies(lesson_for, self.sampler, getattr(self.dataset, split), seeds)
+        images = getattr(self.dataset, split)
+        return lesson_accuracies(lesson_for, self.sampler, self.dataset, images, seeds)
 
     def tuned(self, rate: float, momentum: float, schedule: str) -> LessonFor:
         """Return real batches with the given step sizes."""

@@ -15,6 +15,15 @@ from gtn_nas.errors import ConfigError
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
+Curriculum = Literal["full", "shuffled_batch", "all_shuffled", "none", "fixed_noise", "pixels"]
+"""What of a lesson is learned beside the generator (Such et al. 2019, section 3.2).
+
+``full``: noise of every image, in a fixed order. ``shuffled_batch``: the same, its batches in
+random order. ``all_shuffled``: a pool of noise that batches are drawn from. ``none``: nothing;
+noise is fresh. Two controls: ``fixed_noise`` is ``full`` with noise that stays as it was drawn, and
+``pixels`` learns the images themselves, without a generator (Wang et al. 2018, arXiv 1811.10959).
+"""
+
 RESUMABLE = frozenset(
     {"candidates", "top_k", "executor", "workers", "cpus_per_worker", "gpus_per_worker", "address"}
 )
@@ -90,9 +99,11 @@ class PretrainConfig(DataConfig):
         inner_steps: batches in the lesson (T).
         batch_size: images in a synthetic batch (B).
         meta_iterations: outer steps.
-        curriculum: ``full`` for a teacher; ``real_data`` for the control that learns only the
-            learners' step sizes.
-        learners_per_step: learners whose meta-gradients are averaged.
+        curriculum: ``full``, ``shuffled_batch``, ``all_shuffled`` or ``none`` for a teacher;
+            ``fixed_noise``, ``pixels`` or ``real_data`` for a control, the last of which learns
+            only the learners' step sizes.
+        learners_per_step: learners whose meta-gradients are averaged; by default one for each
+            worker.
         learning_rate: outer learning rate of generator and curriculum.
         window: inner steps that are differentiated, placed at random; ``inner_steps`` for all.
         hidden: units of the generator's first layer.
@@ -101,14 +112,21 @@ class PretrainConfig(DataConfig):
         soft_labels: learn the labels' probabilities too.
         warm_start_steps: steps in which the generator learns to draw real training images before
             it learns to teach.
+        workers: Ray workers that share the learners of a step; by default none, and this process
+            takes them one by one.
+        cpus_per_worker: CPUs, and so threads, of one worker.
+        gpus_per_worker: GPUs of one worker; fractions share one.
+        address: Ray cluster to join; by default ``RAY_ADDRESS``, else a private local one.
         out: the artefact's path.
     """
 
     inner_steps: PositiveInt = 32
     batch_size: PositiveInt = 128
     meta_iterations: PositiveInt = 1000
-    curriculum: Literal["full", "real_data"] = "full"
-    learners_per_step: PositiveInt = 1
+    curriculum: Literal[
+        "full", "shuffled_batch", "all_shuffled", "none", "fixed_noise", "pixels", "real_data"
+    ] = "full"
+    learners_per_step: PositiveInt | None = None
     learning_rate: PositiveFloat = 0.001
     window: PositiveInt = 16
     hidden: PositiveInt = 256
@@ -116,6 +134,10 @@ class PretrainConfig(DataConfig):
     noise_dim: PositiveInt = 64
     soft_labels: bool = True
     warm_start_steps: Annotated[int, Field(ge=0)] = 800
+    workers: PositiveInt | None = None
+    cpus_per_worker: PositiveFloat = 1.0
+    gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
+    address: str | None = None
     out: Path | None = None
 
 

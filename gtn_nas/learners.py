@@ -34,7 +34,8 @@ class LearnerSampler:
     """Builds freshly sampled learners with fresh weights, both from one seed."""
 
     space: SearchSpace
-    dataset: ImageDataset
+    image_shape: tuple[int, int, int]
+    num_classes: int
     device: torch.device
     held_out: bool = False
 
@@ -42,21 +43,22 @@ class LearnerSampler:
         """Return a network at proxy scale."""
         architecture = sample_architecture(self.space, seed, held_out=self.held_out)
         torch.manual_seed(seed)
-        shape, classes = self.dataset.image_shape, self.dataset.num_classes
-        return self.space.build(architecture, shape, classes, "proxy").to(self.device)
+        network = self.space.build(architecture, self.image_shape, self.num_classes, "proxy")
+        return network.to(self.device)
 
 
 def lesson_accuracies(
     lesson_for: Callable[[int], Lesson],
     sampler: LearnerSampler,
+    dataset: ImageDataset,
     split: Split,
     seeds: Sequence[int],
 ) -> list[float]:
-    """Teach one learner per seed and return each one's accuracy (0-1) on a split.
+    """Teach one learner per seed and return each one's accuracy (0-1) on a split of a data set.
 
     A learner that diverges scores zero.
     """
-    dataset, device = sampler.dataset, sampler.device
+    device = sampler.device
     calibration = dataset.calibration_images().to(device)
     images, labels = dataset.normalise(split.images).to(device), split.labels.to(device)
     accuracies = []

@@ -6,28 +6,27 @@ import json
 import math
 import platform
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from gtn_nas.config import PretrainConfig
 from gtn_nas.data import load_dataset
-from gtn_nas.data.augmentation import augmentation_for
 from gtn_nas.data.base import Split
 from gtn_nas.errors import ConfigError, TeacherError
 from gtn_nas.files import whole_file
 from gtn_nas.learners import LearnerSampler, lesson_accuracies
 from gtn_nas.memory import keep_freed_memory
+from gtn_nas.meta_workers import RemoteGradient, TrainerFactory, exchange_by
 from gtn_nas.spaces import get_space, space_fingerprint
 from gtn_nas.teacher.artifact import TeacherHeader, round_to_16_bits, save_teacher
-from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
+from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.inner_loop import Lesson
-from gtn_nas.teacher.meta_training import MetaConfig, MetaTrainer
 from gtn_nas.teacher.warm_start import choose_targets, fit_to_images
 from gtn_nas.trial import derived_seed
 
@@ -37,6 +36,16 @@ RATE_SCALES = (1.0, 0.85, 0.7, 0.6, 0.5)
 """What the learned rates are multiplied with, at the end; the first of equals is chosen."""
 MEASURED_IMAGES = 1000
 """Validation images that learners are scored on at most; their order is random."""
+CHANGEABLE = {
+    "out",
+    "data_dir",
+    "workers",
+    "learners_per_step",  # in effect compared, whatever it comes from
+    "cpus_per_worker",
+    "gpus_per_worker",
+    "address",
+}
+"""What a resumed meta-training may change."""
 HELD_OUT_EVERY = 50
 HELD_OUT_LEARNERS = 5
 CHECKPOINT_EVERY = 25
@@ -96,17 +105,12 @@ class Pretraining:
         self.checkpoint = self.out.with_suffix(".checkpoint")
         if self.out.is_dir() or self.out == self.checkpoint:
             raise ConfigError(f"--out {self.out} must be a file to write, e.g. teacher.safetensors")
-        torch.manual_seed(derived_seed(config.seed, "teacher"))
-        images = self.dataset.normalise(self.dataset.train.images).to(self.device)
-        labels = self.dataset.train.labels.to(self.device)
-        self._augment = augmentation_for(self.dataset.image_shape[0], strength=0.5)
-        self.trainer = MetaTrainer(
-            self._source(images, labels),
-            self._meta_config(),
-            self._sampler(),
-            images,
-            labels,
-            self._augment,
+        self.factory = TrainerFactory(
+            config, self.space, self.dataset.mean, self.dataset.std, self.dataset.num_classes
+        )
+        train = self.dataset.train
+        self.trainer = self.factory.trainer(
+            train.images.to(self.device), train.labels.to(self.device)
         )
         self._restore(resume)
 
@@ -115,6 +119,34 @@ class Pretraining:
         if self.trainer.iteration == 0:
             yield from self._choose_start_rate()
             yield from self._warm_start()
+        with self._workers():
+            yield from self._meta_train()
+
+    @contextmanager
+    def _workers(self) -> Iterator[None]:
+        """Let Ray workers compute the meta-gradients, where they are asked for."""
+        config, train = self.config, self.dataset.train
+        if config.workers is None:
+            yield
+            return
+        from gtn_nas.executors import RayMap, connect
+
+        arrays = {"images": train.images.numpy(), "labels": train.labels.numpy()}
+        with (
+            connect(config.address),
+            RayMap[RemoteGradient](
+                self.factory,
+                arrays,
+                workers=config.workers,
+                cpus_per_worker=config.cpus_per_worker,
+                gpus_per_worker=config.gpus_per_worker,
+            ) as workers,
+        ):
+            self.trainer.exchange = exchange_by(self.trainer, workers)
+            yield
+
+    def _meta_train(self) -> Iterator[Progress]:
+        """Take the remaining outer steps."""
         total, accuracy = self.config.meta_iterations, None
         losses: deque[float] = deque(maxlen=CHECKPOINT_EVERY)
         for step in self.trainer.run():
@@ -130,7 +162,6 @@ class Pretraining:
         """Start the learned rates where real batches teach best."""
         config, trainer = self.config, self.trainer
         control = RealData(trainer.images, trainer.labels, config.inner_steps, config.batch_size)
-        seeds = [derived_seed(config.seed, "start rate", i) for i in range(learners)]
         accuracies: dict[float, float] = {}
 
         @torch.no_grad()
@@ -139,32 +170,28 @@ class Pretraining:
 
         for done, rate in enumerate(START_RATES, start=1):
             control.step_sizes.start_at(rate)
-            found = lesson_accuracies(lesson, self._sampler(), self._validation, seeds)
-            accuracies[rate] = sum(found) / learners
+            accuracies[rate] = sum(self._accuracies(lesson, "start rate", learners)) / learners
             yield Progress("learning rates", done, len(START_RATES), 1 - accuracies[rate])
         trainer.source.step_sizes.start_at(max(START_RATES, key=accuracies.__getitem__))
 
     def _warm_start(self) -> Iterator[Progress]:
         """Let the generator draw distorted training images before it learns to teach."""
-        teacher, total = self.trainer.source, self.config.warm_start_steps
-        if not isinstance(teacher, Teacher):
+        teacher, augment = self.trainer.source, self.trainer.augment
+        total = self.config.warm_start_steps
+        if not isinstance(teacher, Teacher) or augment is None:
             return
         seed = derived_seed(self.config.seed, "warm start")
         rng = torch.Generator().manual_seed(seed)
         images, labels = self.trainer.images, self.trainer.labels
         chosen = choose_targets(labels, teacher.labels.flatten(), rng)
         torch.manual_seed(seed)
-        targets = self._augment(images[chosen])
+        targets = augment(images[chosen])
         for step, loss in enumerate(fit_to_images(teacher, targets, total, rng), start=1):
             yield Progress("warm start", step, total, loss)
 
     def held_out_accuracy(self, learners: int) -> float:
         """Return the mean validation accuracy (0-1) of never-seen learners after the lesson."""
-        seeds = [derived_seed(self.config.seed, "held out", i) for i in range(learners)]
-        accuracies = lesson_accuracies(
-            self.lesson, self._sampler(held_out=True), self._validation, seeds
-        )
-        return sum(accuracies) / len(accuracies)
+        return sum(self._accuracies(self.lesson, "held out", learners)) / learners
 
     @torch.no_grad()
     def lesson(self, seed: int) -> Lesson:
@@ -188,7 +215,7 @@ class Pretraining:
         path: Path | None = None
         if isinstance(teacher, Teacher):
             path = self.out
-            save_teacher(teacher, self._header(accuracy, scale), path)
+            save_teacher(teacher, self._header(teacher, accuracy, scale), path)
         self.checkpoint.unlink(missing_ok=True)
         return path, accuracy
 
@@ -198,8 +225,7 @@ class Pretraining:
         The outer steps drive rates to the edge of what learners can bear, since the few that they
         upset have their gradients clipped. A little less costs the others nothing.
         """
-        seeds = [derived_seed(self.config.seed, "calibration", i) for i in range(learners)]
-        sampler, step_sizes = self._sampler(), self.trainer.source.step_sizes
+        step_sizes = self.trainer.source.step_sizes
         learned = step_sizes.log_rate.detach().clone()
 
         @torch.no_grad()
@@ -208,7 +234,7 @@ class Pretraining:
 
         def accuracy(scale: float) -> float:
             set_scale(scale)
-            return sum(lesson_accuracies(self.lesson, sampler, self._validation, seeds))
+            return sum(self._accuracies(self.lesson, "calibration", learners))
 
         best = max(RATE_SCALES, key=accuracy)
         set_scale(best)
@@ -221,38 +247,27 @@ class Pretraining:
         images, labels = validation.images, validation.labels
         return Split(images[:MEASURED_IMAGES], labels[:MEASURED_IMAGES])
 
-    def _source(self, images: Tensor, labels: Tensor) -> Teacher | RealData:
-        config = self.config
-        if config.curriculum == "real_data":
-            return RealData(images, labels, config.inner_steps, config.batch_size).to(self.device)
-        sizes = TeacherConfig(
-            image_shape=self.dataset.image_shape,
-            num_classes=self.dataset.num_classes,
-            inner_steps=config.inner_steps,
-            batch_size=config.batch_size,
-            noise_dim=config.noise_dim,
-            hidden=config.hidden,
-            channels=config.channels,
-            soft_labels=config.soft_labels,
-        )
-        return Teacher(sizes).to(self.device)
-
-    def _meta_config(self) -> MetaConfig:
-        return MetaConfig(
-            iterations=self.config.meta_iterations,
-            learners_per_step=self.config.learners_per_step,
-            learning_rate=self.config.learning_rate,
-            window=self.config.window,
-            seed=self.config.seed,
-        )
-
     def _sampler(self, *, held_out: bool = False) -> LearnerSampler:
-        return LearnerSampler(self.space, self.dataset, self.device, held_out)
+        shape, classes = self.dataset.image_shape, self.dataset.num_classes
+        return LearnerSampler(self.space, shape, classes, self.device, held_out)
+
+    def _accuracies(
+        self, lesson_for: Callable[[int], Lesson], purpose: str, learners: int
+    ) -> list[float]:
+        """Return validation accuracies (0-1) of fresh learners; ``purpose`` decides which."""
+        seeds = [derived_seed(self.config.seed, purpose, i) for i in range(learners)]
+        sampler = self._sampler(held_out=purpose == "held out")
+        return lesson_accuracies(lesson_for, sampler, self.dataset, self._validation, seeds)
 
     def _identity(self) -> str:
         """Return all that must be equal for a checkpoint to be continued."""
-        settings = self.config.model_dump(mode="json", exclude={"out", "data_dir"})
-        parts = [settings, self.dataset.fingerprint, space_fingerprint(self.space)]
+        settings = self.config.model_dump(mode="json", exclude=CHANGEABLE)
+        parts = [
+            settings,
+            self.trainer.config.learners_per_step,
+            self.dataset.fingerprint,
+            space_fingerprint(self.space),
+        ]
         return json.dumps(parts, sort_keys=True)
 
     def _save_checkpoint(self) -> None:
@@ -286,7 +301,7 @@ class Pretraining:
             )
         self.trainer.load_state_dict(state)
 
-    def _header(self, accuracy: float, rate_scale: float) -> TeacherHeader:
+    def _header(self, teacher: Teacher, accuracy: float, rate_scale: float) -> TeacherHeader:
         dataset, config = self.dataset, self.config
         return TeacherHeader(
             dataset=config.dataset,
@@ -301,6 +316,7 @@ class Pretraining:
             batch_size=config.batch_size,
             generator={n: getattr(config, n) for n in ("noise_dim", "hidden", "channels")},
             soft_labels=config.soft_labels,
+            curriculum=teacher.config.curriculum,
             meta_training=asdict(self.trainer.config) | {"rate_scale": rate_scale},
             seed=config.seed,
             versions={"torch": str(torch.__version__), "python": platform.python_version()},

@@ -26,7 +26,9 @@ from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
 from gtn_nas.teacher.curriculum import real_lesson
 
-WARM_START, ITERATIONS = 5, 4
+RATES, WARM_START, ITERATIONS = 2, 5, 4
+BEFORE = RATES + WARM_START
+"""What is reported before the first outer step."""
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -35,6 +37,7 @@ seeds = st.integers(0, 2**31 - 1)
 def config(tmp_path, monkeypatch):
     """Make the configuration of a meta-training of seconds, which saves every second step."""
     monkeypatch.setattr(pretraining, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(pretraining, "START_RATES", (1.6, 0.4))
 
     def make(name="teacher", **values):
         tiny = {
@@ -68,7 +71,7 @@ def content(path):
 
 def abandon(config, after):
     """Stop after so many steps of meta-training, as a crash would."""
-    for _ in islice(Pretraining(config).run(), WARM_START + after):
+    for _ in islice(Pretraining(config).run(), BEFORE + after):
         pass
 
 
@@ -110,19 +113,20 @@ def test_the_accuracy_of_a_teacher_is_that_of_its_file(config):
     assert run.held_out_accuracy(3) == accuracy
 
 
-def test_progress_tells_both_stages(config):
+def test_progress_tells_every_stage(config):
     progress = list(Pretraining(config()).run())
     stages = [(p.stage, p.done, p.total) for p in progress]
+    rates = [("learning rates", i + 1, RATES) for i in range(RATES)]
     warm = [("warm start", i + 1, WARM_START) for i in range(WARM_START)]
     meta = [("meta-training", i + 1, ITERATIONS) for i in range(ITERATIONS)]
-    assert stages == warm + meta
+    assert stages == rates + warm + meta
     assert all(math.isfinite(p.loss) for p in progress)
 
 
 def test_held_out_learners_are_measured_now_and_then(config, monkeypatch):
     monkeypatch.setattr(pretraining, "HELD_OUT_EVERY", 3)
     run = Pretraining(config(warm_start_steps=0))
-    accuracies = [p.held_out_accuracy for p in run.run()]
+    accuracies = [p.held_out_accuracy for p in run.run()][RATES:]
     assert accuracies[:2] == [None, None]
     assert 0 <= accuracies[2] <= 1
     assert accuracies[3] == accuracies[2]
@@ -140,7 +144,8 @@ def test_held_out_learners_are_measured_on_validation_images_alone(config):
 
 def test_the_control_of_real_data_is_no_teacher(config):
     run = Pretraining(config(curriculum="real_data"))
-    assert [p.stage for p in run.run()] == ["meta-training"] * ITERATIONS
+    stages = [p.stage for p in run.run()]
+    assert stages == ["learning rates"] * RATES + ["meta-training"] * ITERATIONS
     assert run.checkpoint.exists()
     path, accuracy = run.finish(learners=2)
     assert path is None
@@ -181,6 +186,7 @@ def test_a_resumed_run_takes_the_steps_that_are_left_and_ends_as_an_undisturbed_
 def test_a_resumed_control_ends_as_an_undisturbed_one(config):
     def rates(name, steps, **options):
         run = Pretraining(config(name, curriculum="real_data"), **options)
+        steps += 0 if options else RATES
         assert len(list(islice(run.run(), steps))) == steps
         return run.trainer.source.step_sizes.log_rate.tolist()
 
@@ -215,7 +221,7 @@ def test_a_checkpoint_of_other_settings_is_refused(config, change):
 @pytest.mark.parametrize("how", ["empty", "torn", "text", "artefact", "someone else's"])
 def test_a_damaged_checkpoint_is_named(config, how):
     run = Pretraining(config())
-    for _ in islice(run.run(), WARM_START + 2):
+    for _ in islice(run.run(), BEFORE + 2):
         pass
     path = run.checkpoint
     if how == "artefact":
@@ -279,7 +285,7 @@ def test_no_held_out_architecture_is_ever_trained_on(config):
     for _ in run.run():
         pass
     trained = {architecture.key for architecture in Remembering.built}
-    assert len(trained) == 30
+    assert len(trained) == 30 + 6
     assert not any(map(is_held_out, Remembering.built))
     Remembering.built.clear()
     run.finish(learners=8)
@@ -316,10 +322,10 @@ def test_a_lesson_is_judged_by_validation_images_and_divergence_counts_as_zero(c
         rng = torch.Generator().manual_seed(0)
         return real_lesson(images, labels, 32, *sizes, rng)
 
-    sampler = LearnerSampler(get_space("conv_chain"), digits, torch.device("cpu"))
+    sampler = LearnerSampler(get_space("conv_chain"), digits.image_shape, 10, torch.device("cpu"))
     rates = {0: 0.2, 1: 0.2, 2: 1e38}
     accuracies = lesson_accuracies(
-        lambda seed: real(rates[seed]), sampler, digits.validation, list(rates)
+        lambda seed: real(rates[seed]), sampler, digits, digits.validation, list(rates)
     )
     assert all(0.3 < accuracy <= 1 for accuracy in accuracies[:2])
     assert accuracies[0] != accuracies[1]

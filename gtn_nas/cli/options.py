@@ -24,6 +24,16 @@ Space = Annotated[
 SplitSeed = Annotated[int | None, typer.Option(help="Seed of the data split. [default: 0]")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything else. [default: 0]")]
 BatchSize = Annotated[int | None, typer.Option(help="Images in a synthetic batch (B).")]
+CpusPerWorker = Annotated[
+    float | None, typer.Option(help="CPUs, and so threads, of a worker. [default: 1]")
+]
+GpusPerWorker = Annotated[
+    float | None, typer.Option(help="GPUs of a worker; fractions share one. [default: 0]")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Ray cluster, HOST:PORT. [default: RAY_ADDRESS, else a private one]"),
+]
 
 
 def settings(file: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from gtn_nas.cli.options import (
+    Address,
     BatchSize,
     ConfigFile,
+    CpusPerWorker,
     DataDir,
     Dataset,
+    GpusPerWorker,
     ImageSize,
     Seed,
     Space,
@@ -31,7 +34,13 @@ def pretrain(
     inner_steps: Annotated[int | None, typer.Option(help="Batches in the lesson (T).")] = None,
     batch_size: BatchSize = None,
     meta_iterations: Annotated[int | None, typer.Option(help="Outer steps.")] = None,
-    curriculum: Annotated[str | None, typer.Option(help="full, or the control real_data.")] = None,
+    curriculum: Annotated[
+        str | None,
+        typer.Option(
+            help="full, shuffled_batch, all_shuffled, none; or a control: fixed_noise, pixels, "
+            "real_data. [default: full]"
+        ),
+    ] = None,
     learners_per_step: Annotated[
         int | None, typer.Option(help="Learners whose meta-gradients are averaged.")
     ] = None,
@@ -50,6 +59,13 @@ def pretrain(
         int | None,
         typer.Option(help="Steps of drawing real images before meta-training. [default: 800]"),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Ray workers that share a step's learners. [default: none, no Ray]"),
+    ] = None,
+    cpus_per_worker: CpusPerWorker = None,
+    gpus_per_worker: GpusPerWorker = None,
+    address: Address = None,
     out: Annotated[Path | None, typer.Option(help="Path of the artefact.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
 ) -> None:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gtn_nas.cli.options import (
+    Address,
     ConfigFile,
+    CpusPerWorker,
     DataDir,
     Dataset,
+    GpusPerWorker,
     ImageSize,
     Seed,
     Space,
@@ -52,12 +55,8 @@ def search(
     workers: Annotated[
         int | None, typer.Option(help="Ray workers. [default: as many as fit]")
     ] = None,
-    cpus_per_worker: Annotated[
-        float | None, typer.Option(help="CPUs, and so threads, of a worker. [default: 1]")
-    ] = None,
-    gpus_per_worker: Annotated[
-        float | None, typer.Option(help="GPUs of a worker; fractions share one. [default: 0]")
-    ] = None,
+    cpus_per_worker: CpusPerWorker = None,
+    gpus_per_worker: GpusPerWorker = None,
     timeout_s: Annotated[
         float | None, typer.Option(help="Seconds a candidate may take. [default: 300]")
     ] = None,
@@ -67,10 +66,7 @@ def search(
     rank_by: Annotated[
         str | None, typer.Option(help="Column that ranks. [default: proxy_accuracy]")
     ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(help="Ray cluster, HOST:PORT. [default: RAY_ADDRESS, else a private one]"),
-    ] = None,
+    address: Address = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
 ) -> None:
     """Rank candidates by a teacher's lesson, and train the best fully on real data."""

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from gtn_nas.executors.cluster import connect
     from gtn_nas.executors.inline import InlineExecutor
     from gtn_nas.executors.ray_actors import RayExecutor
+    from gtn_nas.executors.ray_map import RayMap
 
-__all__ = ["EvaluatorFactory", "Executor", "InlineExecutor", "RayExecutor", "connect"]
+__all__ = ["EvaluatorFactory", "Executor", "InlineExecutor", "RayExecutor", "RayMap", "connect"]
 
 _FILES = {
     "EvaluatorFactory": "base",
     "Executor": "base",
     "InlineExecutor": "inline",
     "RayExecutor": "ray_actors",
+    "RayMap": "ray_map",
     "connect": "cluster",
 }
 

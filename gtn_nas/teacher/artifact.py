@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
+from gtn_nas.config import Curriculum
 from gtn_nas.errors import TeacherError, UnknownNameError
 from gtn_nas.files import whole_file
 
@@ -36,6 +37,7 @@ class TeacherHeader(BaseModel):
         batch_size: images in a batch (B).
         generator: sizes of the generator.
         soft_labels: whether labels are learned probabilities.
+        curriculum: what of the lesson is learned, and in which order it is shown.
         meta_training: configuration of the meta-training.
         seed: seed of the meta-training.
         versions: versions of the packages that made it.
@@ -58,6 +60,7 @@ class TeacherHeader(BaseModel):
     batch_size: int
     generator: dict[str, int]
     soft_labels: bool
+    curriculum: Curriculum = "full"
     meta_training: dict[str, int | float | str | None]
     seed: int
     versions: dict[str, str]
@@ -147,6 +150,7 @@ def load_teacher(path: Path) -> tuple[Teacher, TeacherHeader]:
                 inner_steps=header.inner_steps,
                 batch_size=header.batch_size,
                 soft_labels=header.soft_labels,
+                curriculum=header.curriculum,
                 **header.generator,
             )
         )

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gtn_nas.config import Curriculum
 from gtn_nas.teacher.generator import Generator
 from gtn_nas.teacher.inner_loop import Lesson
 
@@ -29,7 +30,9 @@ class TeacherConfig:
         noise_dim: length of a noise vector.
         hidden: units of the generator's first layer.
         channels: channels of the generator's smallest feature map.
-        soft_labels: learn the class probabilities of every image instead of fixed labels.
+        soft_labels: learn the class probabilities of every image instead of fixed labels; without
+            effect where noise is fresh, since there is no image to keep a label for.
+        curriculum: what else is learned, and in which order it is shown: see ``Curriculum``.
     """
 
     image_shape: tuple[int, int, int]
@@ -40,6 +43,7 @@ class TeacherConfig:
     hidden: int = 256
     channels: int = 64
     soft_labels: bool = True
+    curriculum: Curriculum = "full"
 
 
 class StepSizes(nn.Module):
@@ -70,44 +74,87 @@ class StepSizes(nn.Module):
 
 
 class Teacher(nn.Module):
-    """A Generative Teaching Network with a full curriculum.
+    """A Generative Teaching Network with a curriculum.
 
-    Every step has its own learned noise, so the lesson is a fixed sequence of batches. The classes
-    that the generator is asked for are spread evenly over each batch; what learners are told about
-    an image is that class, or probabilities that are learned too. Source: Such et al. 2019, arXiv
-    1912.07768, section 3.2.
+    The classes that the generator is asked for are spread evenly over each batch; what learners are
+    told about an image is that class, or probabilities that are learned too. Source: Such et al.
+    2019, arXiv 1912.07768, section 3.2.
+
+    Attributes:
+        generator: draws the images; ``None`` where pixels are learned.
+        noise: ``(T, B, noise_dim)``, what each image is drawn from; ``None`` where it is fresh, or
+            pixels are learned.
+        pixels: ``(T, B, C, H, W)`` learned images, or ``None``.
+        labels: ``(T, B)`` class indices.
+        label_logits: ``(T, B, classes)``, or ``None`` where labels are not learned.
+        step_sizes: the learners' rates and momenta.
     """
 
     def __init__(self, config: TeacherConfig) -> None:
         super().__init__()
         self.config = config
-        self.generator = Generator(
-            config.noise_dim,
-            config.num_classes,
-            config.image_shape,
-            config.hidden,
-            config.channels,
-        )
-        self.noise = nn.Parameter(
-            torch.randn(config.inner_steps, config.batch_size, config.noise_dim)
-        )
-        self.step_sizes = StepSizes(config.inner_steps)
-        labels = torch.arange(config.inner_steps * config.batch_size) % config.num_classes
+        steps, batch, kind = config.inner_steps, config.batch_size, config.curriculum
+        self.generator: Generator | None = None
+        self.noise: nn.Parameter | None = None
+        self.pixels: nn.Parameter | None = None
+        if kind == "pixels":
+            self.pixels = nn.Parameter(torch.randn(steps, batch, *config.image_shape))
+        else:
+            self.generator = Generator(
+                config.noise_dim,
+                config.num_classes,
+                config.image_shape,
+                config.hidden,
+                config.channels,
+            )
+        if kind not in ("pixels", "none"):
+            noise = torch.randn(steps, batch, config.noise_dim)
+            self.noise = nn.Parameter(noise, requires_grad=kind != "fixed_noise")
+        self.step_sizes = StepSizes(steps)
+        labels = torch.arange(steps * batch) % config.num_classes
         self.labels: Tensor
-        self.register_buffer("labels", labels.view(config.inner_steps, config.batch_size))
+        self.register_buffer("labels", labels.view(steps, batch))
         self.label_logits: nn.Parameter | None = None
-        if config.soft_labels:
+        if config.soft_labels and kind != "none":
             certain = F.one_hot(self.labels, config.num_classes)
             smooth = certain * (1 - SMOOTHING) + SMOOTHING / config.num_classes
             self.label_logits = nn.Parameter(smooth.log())
 
     def lesson(self, rng: torch.Generator | None = None) -> Lesson:
-        """Draw all batches in one pass of the generator."""
-        images = self.generator(self.noise.flatten(0, 1), self.labels.flatten())
+        """Draw all batches in one pass of the generator.
+
+        Args:
+            rng: decides fresh noise and random orders; by default they are always the same.
+        """
+        rng = rng or torch.Generator().manual_seed(0)
+        images = self._images(rng)
         labels = self.labels if self.label_logits is None else self.label_logits.softmax(-1)
-        return Lesson(
-            images.view(*self.labels.shape, *images.shape[1:]), labels, *self.step_sizes()
-        )
+        order = self._order(rng)
+        if order is not None:
+            images, labels = images.flatten(0, 1)[order], labels.flatten(0, 1)[order]
+        return Lesson(images, labels, *self.step_sizes())
+
+    def _images(self, rng: torch.Generator) -> Tensor:
+        """Return ``(T, B, C, H, W)`` images in the order in which they are kept."""
+        if self.generator is None:
+            assert self.pixels is not None  # noqa: S101  (one of the two is there)
+            return self.pixels
+        noise: Tensor | None = self.noise
+        if noise is None:
+            size = (*self.labels.shape, self.config.noise_dim)
+            noise = torch.randn(size, generator=rng).to(self.labels.device)
+        images: Tensor = self.generator(noise.flatten(0, 1), self.labels.flatten())
+        return images.view(*self.labels.shape, *images.shape[1:])
+
+    def _order(self, rng: torch.Generator) -> Tensor | None:
+        """Return ``(T, B)`` places of the images to show; ``None`` for all in their order."""
+        steps, batch = self.labels.shape
+        places = torch.arange(steps * batch).view(steps, batch)
+        if self.config.curriculum == "shuffled_batch":
+            return places[torch.randperm(steps, generator=rng)]
+        if self.config.curriculum == "all_shuffled":
+            return torch.randperm(steps * batch, generator=rng).view(steps, batch)
+        return None
 
 
 class RealData(nn.Module):

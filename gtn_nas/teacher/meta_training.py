@@ -10,7 +10,7 @@ by itself: no single chaotic learner decides a step, or the scale of the next on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,9 @@ SampleLearner = Callable[[int], nn.Module]
 
 Augment = Callable[[Tensor], Tensor]
 """Distorts images ``(N, C, H, W)`` at random, by torch's global generator."""
+
+Exchange = Callable[[Sequence[int]], "list[MetaGradient]"]
+"""From the seeds of a step's learners to their meta-gradients, less those that were lost."""
 
 MAX_SKIPPED_IN_A_ROW = 10
 TINY = 1e-12
@@ -113,6 +116,9 @@ class MetaTrainer:
         labels: ``(N,)`` class indices.
         augment: distorts half of the real images of a meta-loss, so that the teacher learns what
             holds beyond its training images.
+
+    Attributes:
+        exchange: computes the meta-gradients of a step; by default this trainer, one by one.
     """
 
     def __init__(
@@ -129,6 +135,7 @@ class MetaTrainer:
         groups = _parameter_groups(source, config)
         self.parameters = [p for group in groups for p in group["params"]]
         self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.9), eps=1e-5)
+        self.exchange: Exchange = lambda seeds: [self.meta_gradient(seed) for seed in seeds]
         self.iteration = 0
         self.log_norm: float | None = None
         self.skipped = 0
@@ -152,7 +159,7 @@ class MetaTrainer:
             derived_seed(self.config.seed, self.iteration, i)
             for i in range(self.config.learners_per_step)
         ]
-        results = [self.meta_gradient(seed) for seed in seeds]
+        results = self.exchange(seeds)
         finite = [r for r in results if math.isfinite(r.norm) and math.isfinite(r.loss)]
         if finite:
             self._apply(finite)
@@ -259,6 +266,8 @@ def _parameter_groups(source: Teacher | RealData, config: MetaConfig) -> list[di
     """Group the source's parameters by outer learning rate; ``base`` is the rate at the start."""
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in source.named_parameters():
+        if not parameter.requires_grad:
+            continue
         if name.startswith("step_sizes."):
             rate = config.step_size_learning_rate
         elif name == "label_logits":

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from gtn_nas.teacher.curriculum import Teacher
 from gtn_nas.teacher.generator import RANGE
@@ -51,6 +51,8 @@ def fit_to_images(
 ) -> Iterator[float]:
     """Fit noise and generator to real images, one target for each synthetic image.
 
+    Learned pixels become the targets at once. Fresh noise is fitted too, and then forgotten.
+
     Args:
         teacher: trained in place.
         targets: ``(T * B, C, H, W)`` normalised images, in the order of the lesson.
@@ -60,15 +62,23 @@ def fit_to_images(
     Yields:
         The mean squared error of each step.
     """
-    labels, noise = teacher.labels.flatten(), teacher.noise
+    generator, labels, noise = teacher.generator, teacher.labels.flatten(), teacher.noise
+    if generator is None:
+        if teacher.pixels is not None:
+            teacher.pixels.data.copy_(targets.view_as(teacher.pixels))
+        return
+    if noise is None:
+        fresh = torch.randn((*teacher.labels.shape, teacher.config.noise_dim), generator=rng)
+        noise = nn.Parameter(fresh.to(labels.device))
     targets = targets.clamp(-EDGE * RANGE, EDGE * RANGE)
-    optimiser = torch.optim.Adam([noise, *teacher.generator.parameters()], lr=LEARNING_RATE)
+    learned = [p for p in (noise, *generator.parameters()) if p.requires_grad]
+    optimiser = torch.optim.Adam(learned, lr=LEARNING_RATE)
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = (
             LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
         )
         batch = torch.randperm(len(labels), generator=rng)[:BATCH].to(labels.device)
-        drawn = teacher.generator(noise.flatten(0, 1)[batch], labels[batch])
+        drawn = generator(noise.flatten(0, 1)[batch], labels[batch])
         loss = F.mse_loss(drawn, targets[batch])
         optimiser.zero_grad()
         torch.autograd.backward(loss)

@@ -38,6 +38,7 @@ class Interrupting(ConvChain):
 def pretrain(tmp_path, monkeypatch, capsys):
     """Run the command on a tiny configuration; return its exit code, stdout and stderr."""
     monkeypatch.setattr(pretraining, "CHECKPOINT_EVERY", 1)
+    monkeypatch.setattr(pretraining, "START_RATES", (0.8,))
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
 
@@ -99,7 +100,10 @@ def test_the_control_is_told_and_leaves_no_file(pretrain, tmp_path):
         (["--inner-steps", "0"], "inner_steps: input should be greater than 0 (got 0)"),
         (["--seed", "-1"], "seed: input should be greater than or equal to 0 (got -1)"),
         (["--learning-rate", "fast"], "Invalid value for '--learning-rate'"),
-        (["--curriculum", "half"], "curriculum: input should be 'full' or 'real_data'"),
+        (
+            ["--curriculum", "half"],
+            "curriculum: input should be 'full', 'shuffled_batch', 'all_shuffled', 'none', ",
+        ),
         (["--dataset", "digit"], "unknown data set 'digit'; did you mean digits?"),
         (["--space", "conv-chain"], "unknown search space 'conv-chain'; did you mean conv_chain?"),
         (["--resume"], "teacher.checkpoint; start without --resume"),
@@ -134,7 +138,7 @@ def test_an_interrupted_run_can_be_resumed_and_ends_as_if_nothing_had_been(pretr
     space = ["--space", f"{__name__}:Interrupting"]
     assert pretrain(*space, name="undisturbed")[0] == 0
 
-    Interrupting.learners_left[0] = 3
+    Interrupting.learners_left[0] = 6 + 3  # those that choose the learning rates come first
     code, out, err = pretrain(*space)
     assert (code, out) == (130, "")
     assert err.endswith("error: interrupted\n")

@@ -53,6 +53,79 @@ def test_classes_are_spread_evenly_over_each_batch_and_the_lesson(steps, batch, 
         assert counts.max() - counts.min() <= 1
 
 
+# curricula
+
+
+def rows(tensor):
+    """Its rows of a lesson, sorted, so that only their order is forgotten."""
+    return sorted(tensor.flatten(0, 1).flatten(1).tolist())
+
+
+def kept(teacher):
+    """The lesson in the order in which its parts are kept."""
+    twin = make_teacher()
+    twin.load_state_dict(teacher.state_dict())
+    return twin.lesson()
+
+
+@pytest.mark.parametrize("curriculum", ["all_shuffled", "shuffled_batch"])
+def test_a_shuffled_lesson_is_the_same_images_in_another_order(curriculum):
+    teacher = make_teacher(curriculum=curriculum)
+    with torch.no_grad():
+        teacher.label_logits += torch.randn(teacher.label_logits.shape)
+    ordered = kept(teacher)
+    pairs = torch.cat([ordered.images.flatten(2), ordered.labels], -1)
+    seen = []
+    for seed in range(4):
+        lesson = teacher.lesson(torch.Generator().manual_seed(seed))
+        shown = torch.cat([lesson.images.flatten(2), lesson.labels], -1)
+        assert rows(shown) == rows(pairs)
+        assert torch.equal(lesson.learning_rates, ordered.learning_rates)
+        whole = [rows(batch[None]) for batch in shown]
+        if curriculum == "shuffled_batch":
+            assert all(
+                torch.equal(b, p) for b, p in zip(shown, pairs[find(shown, pairs)], strict=True)
+            )
+        else:
+            assert any(batch not in [rows(p[None]) for p in pairs] for batch in whole)
+        seen.append(shown)
+    assert not torch.equal(seen[0], seen[1])
+
+
+def find(shown, pairs):
+    """For every batch that is shown, which of the kept ones it is."""
+    return [next(i for i, p in enumerate(pairs) if torch.equal(p, b)) for b in shown]
+
+
+def test_without_a_curriculum_noise_is_fresh_and_labels_are_hard():
+    teacher = make_teacher(curriculum="none")
+    one, same, other = (teacher.lesson(torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    assert torch.equal(one.images, same.images)
+    assert not torch.equal(one.images, other.images)
+    assert one.labels.shape == (STEPS, BATCH)
+    assert {n.split(".")[0] for n, _ in teacher.named_parameters()} == {"generator", "step_sizes"}
+
+
+def test_fixed_noise_is_not_learned_and_the_rest_is():
+    teacher = make_teacher(curriculum="fixed_noise")
+    still = [n for n, p in teacher.named_parameters() if not p.requires_grad]
+    assert still == ["noise"]
+    assert torch.equal(teacher.lesson().images, kept(teacher).images)
+
+
+def test_pixels_are_learned_as_they_are():
+    teacher = make_teacher(curriculum="pixels")
+    assert torch.equal(teacher.lesson().images, teacher.pixels)
+    assert {n.split(".")[0] for n, _ in teacher.named_parameters()} == {
+        "pixels",
+        "label_logits",
+        "step_sizes",
+    }
+
+
+# labels
+
+
 def test_soft_labels_start_as_the_class_with_a_little_doubt():
     labels = make_teacher().lesson().labels
     classes = make_teacher(soft_labels=False).lesson().labels

@@ -1,10 +1,12 @@
 import io
 import math
 from statistics import mean
+from typing import get_args
 
 import pytest
 import torch
 
+from gtn_nas.config import Curriculum
 from gtn_nas.data.augmentation import augmentation_for
 from gtn_nas.errors import MetaTrainingError
 from gtn_nas.teacher.curriculum import RealData
@@ -80,6 +82,17 @@ def test_all_parts_of_a_teacher_are_learned(make_trainer):
     trainer.step()
     after = weights(trainer.source)
     assert not [name for name in before if torch.equal(before[name], after[name])]
+
+
+@pytest.mark.parametrize("curriculum", get_args(Curriculum))
+def test_every_curriculum_learns_what_it_may(make_trainer, curriculum):
+    trainer = make_trainer(make_teacher(curriculum=curriculum), iterations=2)
+    before, may = weights(trainer.source), {}
+    for name, parameter in trainer.source.named_parameters():
+        may[name] = parameter.requires_grad
+    assert all(math.isfinite(step.meta_loss) for step in trainer.run())
+    after = weights(trainer.source)
+    assert {n: not torch.equal(before[n], after[n]) for n in before} == may
 
 
 def test_the_control_learns_step_sizes_alone(make_trainer, digits):

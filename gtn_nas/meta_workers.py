@@ -1,0 +1,133 @@
+"""What meta-trains: the same trainer in one process, and in each of many workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gtn_nas.config import PretrainConfig
+from gtn_nas.data.augmentation import augmentation_for
+from gtn_nas.data.base import normalise
+from gtn_nas.learners import LearnerSampler
+from gtn_nas.memory import keep_freed_memory
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
+from gtn_nas.teacher.meta_training import MetaConfig, MetaGradient, MetaTrainer
+from gtn_nas.trial import derived_seed
+
+Arrays = Mapping[str, NDArray[Any]]
+RemoteGradient = dict[str, Any]
+"""A meta-gradient on its way: numbers, and NumPy arrays that are received without a copy."""
+
+
+@dataclass(frozen=True)
+class TrainerFactory:
+    """Makes a meta-trainer from training images, here or in a worker.
+
+    Attributes:
+        config: what to train.
+        space: where learners are sampled from.
+        mean: per-channel mean of the images, scaled to 0-1.
+        std: per-channel standard deviation of the images, scaled to 0-1.
+        num_classes: number of labels.
+    """
+
+    config: PretrainConfig
+    space: SearchSpace
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    num_classes: int
+
+    def trainer(self, images: Tensor, labels: Tensor) -> MetaTrainer:
+        """Return a trainer at its start.
+
+        Args:
+            images: ``(N, C, H, W)`` uint8 training images, on the device to train on.
+            labels: ``(N,)`` class indices.
+        """
+        config, device = self.config, images.device
+        channels, height, width = images.shape[1:]
+        shape = (channels, height, width)
+        torch.manual_seed(derived_seed(config.seed, "teacher"))
+        images = normalise(images, self.mean, self.std)
+        return MetaTrainer(
+            self._source(images, labels).to(device),
+            self._meta_config(),
+            LearnerSampler(self.space, shape, self.num_classes, device),
+            images,
+            labels,
+            augmentation_for(channels, strength=0.5),
+        )
+
+    def __call__(self, arrays: Arrays) -> Callable[[Arrays, int], RemoteGradient]:
+        """Return what a worker does: from the teacher's state and a seed to a meta-gradient."""
+        keep_freed_memory()
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # A copy: the pages mapped into every worker are read-only, and no tensor can be that.
+        images, labels = (torch.tensor(arrays[n], device=device) for n in ("images", "labels"))
+        trainer = self.trainer(images, labels)
+
+        def gradient(state: Arrays, seed: int) -> RemoteGradient:
+            trainer.source.load_state_dict({n: torch.tensor(a) for n, a in state.items()})
+            result = trainer.meta_gradient(seed)
+            return {
+                "gradients": [g.cpu().numpy() for g in result.gradients],
+                "norm": result.norm,
+                "loss": result.loss,
+                "accuracy": result.accuracy,
+            }
+
+        return gradient
+
+    def _source(self, images: Tensor, labels: Tensor) -> Teacher | RealData:
+        config = self.config
+        if config.curriculum == "real_data":
+            return RealData(images, labels, config.inner_steps, config.batch_size)
+        channels, height, width = images.shape[1:]
+        sizes = TeacherConfig(
+            image_shape=(channels, height, width),
+            num_classes=self.num_classes,
+            inner_steps=config.inner_steps,
+            batch_size=config.batch_size,
+            noise_dim=config.noise_dim,
+            hidden=config.hidden,
+            channels=config.channels,
+            soft_labels=config.soft_labels,
+            curriculum=config.curriculum,
+        )
+        return Teacher(sizes)
+
+    def _meta_config(self) -> MetaConfig:
+        config = self.config
+        return MetaConfig(
+            iterations=config.meta_iterations,
+            learners_per_step=config.learners_per_step or config.workers or 1,
+            learning_rate=config.learning_rate,
+            window=config.window,
+            seed=config.seed,
+        )
+
+
+def exchange_by(
+    trainer: MetaTrainer, workers: Callable[[Arrays, Sequence[int]], list[RemoteGradient]]
+) -> Callable[[Sequence[int]], list[MetaGradient]]:
+    """Return what computes a step's meta-gradients by the trainer's twins in workers."""
+
+    def exchange(seeds: Sequence[int]) -> list[MetaGradient]:
+        state = {n: t.cpu().numpy() for n, t in trainer.source.state_dict().items()}
+        return [received(result) for result in workers(state, seeds)]
+
+    def received(result: RemoteGradient) -> MetaGradient:
+        devices = [p.device for p in trainer.parameters]
+        gradients = [
+            torch.tensor(array, device=device)
+            for array, device in zip(result["gradients"], devices, strict=True)
+        ]
+        return MetaGradient(gradients, result["norm"], result["loss"], result["accuracy"])
+
+    return exchange
