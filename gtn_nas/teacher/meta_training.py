@@ -162,7 +162,7 @@ class MetaTrainer:
         results = self.exchange(seeds)
         finite = [r for r in results if math.isfinite(r.norm) and math.isfinite(r.loss)]
         if finite:
-            self._apply(finite)
+            self.apply(finite)
         else:
             self._skip()
         self.iteration += 1
@@ -211,7 +211,7 @@ class MetaTrainer:
             images = torch.cat([plain, self.augment(distorted)])
         return RealBatch(images, labels)
 
-    def _apply(self, results: list[MetaGradient]) -> None:
+    def apply(self, results: list[MetaGradient]) -> None:
         """Clip each learner's gradient, average them, and let the optimiser step."""
         config = self.config
         scales = [self._clip(result.norm) / len(results) for result in results]
