@@ -97,7 +97,8 @@ class PretrainConfig(DataConfig):
 
     Attributes:
         inner_steps: batches in the lesson (T).
-        batch_size: images in a synthetic batch (B).
+        batch_size: images in a synthetic batch (B); by default 128, or twice the classes if those
+            are more than 64.
         meta_iterations: outer steps.
         curriculum: ``full``, ``shuffled_batch``, ``all_shuffled`` or ``none`` for a teacher;
             ``fixed_noise``, ``pixels`` or ``real_data`` for a control, the last of which learns
@@ -107,7 +108,8 @@ class PretrainConfig(DataConfig):
         learning_rate: outer learning rate of generator and curriculum.
         window: inner steps that are differentiated, placed at random; ``inner_steps`` for all.
         hidden: units of the generator's first layer.
-        channels: channels of the generator's smallest feature map.
+        channels: channels of the generator's smallest feature map; by default 64, and 32 for
+            images of more than 32 pixels.
         noise_dim: length of a noise vector.
         soft_labels: learn the labels' probabilities too.
         warm_start_steps: steps in which the generator learns to draw real training images before
@@ -117,11 +119,14 @@ class PretrainConfig(DataConfig):
         cpus_per_worker: CPUs, and so threads, of one worker.
         gpus_per_worker: GPUs of one worker; fractions share one.
         address: Ray cluster to join; by default ``RAY_ADDRESS``, else a private local one.
+        max_hours: refuse to start what is estimated to take longer.
+        checkpoint: where the unfinished teacher is kept: a path or a URI of an object store; by
+            default beside ``out``.
         out: the artefact's path.
     """
 
     inner_steps: PositiveInt = 32
-    batch_size: PositiveInt = 128
+    batch_size: PositiveInt | None = None
     meta_iterations: PositiveInt = 1000
     curriculum: Literal[
         "full", "shuffled_batch", "all_shuffled", "none", "fixed_noise", "pixels", "real_data"
@@ -130,7 +135,7 @@ class PretrainConfig(DataConfig):
     learning_rate: PositiveFloat = 0.001
     window: PositiveInt = 16
     hidden: PositiveInt = 256
-    channels: PositiveInt = 64
+    channels: PositiveInt | None = None
     noise_dim: PositiveInt = 64
     soft_labels: bool = True
     warm_start_steps: Annotated[int, Field(ge=0)] = 800
@@ -138,6 +143,8 @@ class PretrainConfig(DataConfig):
     cpus_per_worker: PositiveFloat = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
     address: str | None = None
+    max_hours: PositiveFloat | None = None
+    checkpoint: str | None = None
     out: Path | None = None
 
 

@@ -32,6 +32,10 @@ class TeacherError(GtnNasError):
     """A teacher artefact cannot be read, or does not fit the data set or the split."""
 
 
+class NoTeacherError(TeacherError):
+    """No teacher that ships fits the data set; one can be made."""
+
+
 class RunFolderError(GtnNasError):
     """A run folder is not a run, is in use, or holds another run."""
 

@@ -1,9 +1,13 @@
-"""How the process keeps memory."""
+"""How a process keeps memory, and how much it can have."""
 
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
+from pathlib import Path
+
+import torch
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 """Numbers of options in glibc's ``malloc.h``."""
@@ -23,3 +27,34 @@ def keep_freed_memory() -> None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(_TOP_PAD, 2**26)
+
+
+def free_bytes(device: torch.device) -> float:
+    """Return how much memory a process could still take: of the GPU, or of the machine."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return min(_available_bytes(), _cgroup_bytes())
+
+
+def _available_bytes() -> float:
+    """Return what the kernel says is available; infinite where it says nothing."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return math.inf
+    found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return found[0] * 1024.0 if found else math.inf
+
+
+def _cgroup_bytes() -> float:
+    """Return what a container's limit leaves, as in Docker or Kubernetes."""
+    folder = Path("/sys/fs/cgroup")
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            return float((folder / limit).read_text()) - float((folder / used).read_text())
+        except (OSError, ValueError):  # ValueError: "max", no limit
+            continue
+    return math.inf

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from gtn_nas.config import PretrainConfig
 from gtn_nas.data.augmentation import augmentation_for
-from gtn_nas.data.base import normalise
+from gtn_nas.data.base import ImageDataset, normalise
+from gtn_nas.errors import ConfigError
 from gtn_nas.learners import LearnerSampler
 from gtn_nas.memory import keep_freed_memory
 from gtn_nas.spaces.base import SearchSpace
@@ -25,23 +26,63 @@ RemoteGradient = dict[str, Any]
 """A meta-gradient on its way: numbers, and NumPy arrays that are received without a copy."""
 
 
+def meta_config(config: PretrainConfig) -> MetaConfig:
+    """Return how a teacher is meta-trained."""
+    return MetaConfig(
+        iterations=config.meta_iterations,
+        learners_per_step=config.learners_per_step or config.workers or 1,
+        learning_rate=config.learning_rate,
+        window=config.window,
+        seed=config.seed,
+    )
+
+
+def teacher_sizes(config: PretrainConfig, dataset: ImageDataset) -> TeacherConfig:
+    """Return a teacher's sizes, chosen by the images where they are not set.
+
+    Raises:
+        ConfigError: a batch has no room for every class.
+    """
+    classes, side = dataset.num_classes, max(dataset.image_shape[1:])
+    batch_size = config.batch_size or (128 if classes <= 64 else 2 * classes)
+    if batch_size < classes:
+        raise ConfigError(
+            f"--batch-size {batch_size} is smaller than the {classes} classes of "
+            f"{config.dataset}; every batch shows each"
+        )
+    return TeacherConfig(
+        image_shape=dataset.image_shape,
+        num_classes=classes,
+        inner_steps=config.inner_steps,
+        batch_size=batch_size,
+        noise_dim=config.noise_dim,
+        hidden=config.hidden,
+        channels=config.channels or (64 if side <= 32 else 32),
+        soft_labels=config.soft_labels,
+        # The control has no curriculum; that of the sizes is then not used.
+        curriculum="full" if config.curriculum == "real_data" else config.curriculum,
+    )
+
+
 @dataclass(frozen=True)
 class TrainerFactory:
     """Makes a meta-trainer from training images, here or in a worker.
 
     Attributes:
-        config: what to train.
+        sizes: of the teacher, or of the control's lesson.
+        real_data: whether it is the control that learns step sizes alone.
+        meta: how to train.
         space: where learners are sampled from.
         mean: per-channel mean of the images, scaled to 0-1.
         std: per-channel standard deviation of the images, scaled to 0-1.
-        num_classes: number of labels.
     """
 
-    config: PretrainConfig
+    sizes: TeacherConfig
+    real_data: bool
+    meta: MetaConfig
     space: SearchSpace
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    num_classes: int
 
     def trainer(self, images: Tensor, labels: Tensor) -> MetaTrainer:
         """Return a trainer at its start.
@@ -50,18 +91,21 @@ class TrainerFactory:
             images: ``(N, C, H, W)`` uint8 training images, on the device to train on.
             labels: ``(N,)`` class indices.
         """
-        config, device = self.config, images.device
-        channels, height, width = images.shape[1:]
-        shape = (channels, height, width)
-        torch.manual_seed(derived_seed(config.seed, "teacher"))
+        sizes, device = self.sizes, images.device
         images = normalise(images, self.mean, self.std)
+        torch.manual_seed(derived_seed(self.meta.seed, "teacher"))
+        source: Teacher | RealData
+        if self.real_data:
+            source = RealData(images, labels, sizes.inner_steps, sizes.batch_size)
+        else:
+            source = Teacher(sizes)
         return MetaTrainer(
-            self._source(images, labels).to(device),
-            self._meta_config(),
-            LearnerSampler(self.space, shape, self.num_classes, device),
+            source.to(device),
+            self.meta,
+            LearnerSampler(self.space, sizes.image_shape, sizes.num_classes, device),
             images,
             labels,
-            augmentation_for(channels, strength=0.5),
+            augmentation_for(sizes.image_shape[0], strength=0.5),
         )
 
     def __call__(self, arrays: Arrays) -> Callable[[Arrays, int], RemoteGradient]:
@@ -83,34 +127,6 @@ class TrainerFactory:
             }
 
         return gradient
-
-    def _source(self, images: Tensor, labels: Tensor) -> Teacher | RealData:
-        config = self.config
-        if config.curriculum == "real_data":
-            return RealData(images, labels, config.inner_steps, config.batch_size)
-        channels, height, width = images.shape[1:]
-        sizes = TeacherConfig(
-            image_shape=(channels, height, width),
-            num_classes=self.num_classes,
-            inner_steps=config.inner_steps,
-            batch_size=config.batch_size,
-            noise_dim=config.noise_dim,
-            hidden=config.hidden,
-            channels=config.channels,
-            soft_labels=config.soft_labels,
-            curriculum=config.curriculum,
-        )
-        return Teacher(sizes)
-
-    def _meta_config(self) -> MetaConfig:
-        config = self.config
-        return MetaConfig(
-            iterations=config.meta_iterations,
-            learners_per_step=config.learners_per_step or config.workers or 1,
-            learning_rate=config.learning_rate,
-            window=config.window,
-            seed=config.seed,
-        )
 
 
 def exchange_by(

@@ -14,8 +14,8 @@ import torch
 
 from gtn_nas.config import SearchConfig
 from gtn_nas.data import load_dataset
-from gtn_nas.data.base import ImageDataset
-from gtn_nas.errors import TeacherError, UnknownNameError
+from gtn_nas.data.base import PROXY_SIDE, ImageDataset
+from gtn_nas.errors import NoTeacherError, TeacherError, UnknownNameError
 from gtn_nas.proxies.base import ProxyData
 from gtn_nas.proxies.evaluator import GtnEvaluator, shared_arrays
 from gtn_nas.spaces import get_space, space_fingerprint
@@ -39,13 +39,15 @@ class Evaluation:
 
     Attributes:
         space: where they come from.
-        dataset: real images.
+        dataset: real images of their native size, for full trainings.
+        proxy_dataset: the same, no larger than a teacher's.
         lesson: the teacher's batches and step sizes.
         identity: a fingerprint of each thing that a score depends on, by name.
     """
 
     space: SearchSpace
     dataset: ImageDataset
+    proxy_dataset: ImageDataset
     lesson: Lesson
     identity: dict[str, str]
 
@@ -56,13 +58,14 @@ class Evaluation:
 
     def factory(self) -> GtnEvaluator:
         """Return what makes the scoring function in each worker."""
-        return GtnEvaluator(self.space, self.dataset.image_shape, self.dataset.num_classes)
+        dataset = self.proxy_dataset
+        return GtnEvaluator(self.space, dataset.image_shape, dataset.num_classes)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return what all workers share."""
-        validation = self.dataset.validation
-        images = self.dataset.normalise(validation.images)
-        data = ProxyData(self.dataset.calibration_images(), images, validation.labels)
+        dataset, validation = self.proxy_dataset, self.proxy_dataset.validation
+        images = dataset.normalise(validation.images)
+        data = ProxyData(dataset.calibration_images(), images, validation.labels)
         return shared_arrays(self.lesson, data)
 
 
@@ -74,12 +77,13 @@ def prepare(config: SearchConfig) -> Evaluation:
     """
     _check_rank_by(config.rank_by)
     space = get_space(config.space)
-    dataset = load_dataset(
+    native = load_dataset(
         config.dataset,
         data_dir=config.data_dir,
         split_seed=config.split_seed,
         image_size=config.image_size,
     )
+    dataset = native.at_most(PROXY_SIDE)
     path = resolve_teacher(config.teacher) if config.teacher else _fitting(dataset, space, config)
     teacher, header = load_teacher(path)
     _check_fits(path, header, dataset)
@@ -94,7 +98,7 @@ def prepare(config: SearchConfig) -> Evaluation:
         "search space": space_fingerprint(space),
         "scale": "proxy",
     }
-    return Evaluation(space, dataset, lesson, identity)
+    return Evaluation(space, native, dataset, lesson, identity)
 
 
 def _check_rank_by(column: str) -> None:
@@ -109,7 +113,7 @@ def _fitting(dataset: ImageDataset, space: SearchSpace, config: SearchConfig) ->
     headers = {path: read_header(path) for path in shipped_teachers().values()}
     fitting = [path for path, h in headers.items() if not _misfits(h, dataset)]
     if not fitting:
-        raise TeacherError(
+        raise NoTeacherError(
             f"no teacher that ships fits {dataset.name} (split seed {dataset.split_seed}); make "
             f"one with `gtn-nas pretrain --dataset {config.dataset} --space {config.space} --out "
             "my-teacher.safetensors` and name it with --teacher"

@@ -10,19 +10,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
+from gtn_nas.checkpoint import Checkpoint
 from gtn_nas.config import PretrainConfig
 from gtn_nas.data import load_dataset
-from gtn_nas.data.base import Split
-from gtn_nas.errors import ConfigError, TeacherError
-from gtn_nas.files import whole_file
+from gtn_nas.data.base import PROXY_SIDE, Split
+from gtn_nas.errors import ConfigError, ResourceError, TeacherError
+from gtn_nas.estimate import Estimate, estimate
 from gtn_nas.learners import LearnerSampler, lesson_accuracies
 from gtn_nas.memory import keep_freed_memory
-from gtn_nas.meta_workers import RemoteGradient, TrainerFactory, exchange_by
+from gtn_nas.meta_workers import (
+    RemoteGradient,
+    TrainerFactory,
+    exchange_by,
+    meta_config,
+    teacher_sizes,
+)
 from gtn_nas.spaces import get_space, space_fingerprint
 from gtn_nas.teacher.artifact import TeacherHeader, round_to_16_bits, save_teacher
 from gtn_nas.teacher.curriculum import RealData, Teacher
@@ -33,17 +39,19 @@ from gtn_nas.trial import derived_seed
 START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
 """Learning rates that meta-training may start from; the one that suits real batches is taken."""
 RATE_SCALES = (1.0, 0.85, 0.7, 0.6, 0.5)
-"""What the learned rates are multiplied with, at the end; the first of equals is chosen."""
+"""What the learned rates are multiplied with, at the end, as long as that helps."""
 MEASURED_IMAGES = 1000
 """Validation images that learners are scored on at most; their order is random."""
 CHANGEABLE = {
     "out",
+    "checkpoint",
     "data_dir",
     "workers",
     "learners_per_step",  # in effect compared, whatever it comes from
     "cpus_per_worker",
     "gpus_per_worker",
     "address",
+    "max_hours",
 }
 """What a resumed meta-training may change."""
 HELD_OUT_EVERY = 50
@@ -76,7 +84,7 @@ class Pretraining:
 
     Args:
         config: what to train.
-        resume: continue from the checkpoint beside ``config.out``.
+        resume: continue from the checkpoint; ``None`` to do so if there is one.
 
     Raises:
         ConfigError: the configuration asks for what the data cannot give.
@@ -84,7 +92,7 @@ class Pretraining:
             that fits.
     """
 
-    def __init__(self, config: PretrainConfig, *, resume: bool = False) -> None:
+    def __init__(self, config: PretrainConfig, *, resume: bool | None = False) -> None:
         keep_freed_memory()
         self.config = config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -93,26 +101,43 @@ class Pretraining:
             data_dir=config.data_dir,
             split_seed=config.split_seed,
             image_size=config.image_size,
-        )
-        if config.batch_size < self.dataset.num_classes:
-            raise ConfigError(
-                f"--batch-size {config.batch_size} is smaller than the "
-                f"{self.dataset.num_classes} classes of {config.dataset}; every batch shows each"
-            )
+        ).at_most(PROXY_SIDE)
+        self.sizes = teacher_sizes(config, self.dataset)
         self.space = get_space(config.space)
         data = config.dataset.replace(":", "_").replace("/", "_")
         self.out = config.out or Path(f"{data}-{self.space.name}.safetensors")
-        self.checkpoint = self.out.with_suffix(".checkpoint")
-        if self.out.is_dir() or self.out == self.checkpoint:
+        beside = self.out.with_suffix(".checkpoint")
+        self.checkpoint = Checkpoint(config.checkpoint or str(beside))
+        if self.out.is_dir() or self.out == beside:
             raise ConfigError(f"--out {self.out} must be a file to write, e.g. teacher.safetensors")
         self.factory = TrainerFactory(
-            config, self.space, self.dataset.mean, self.dataset.std, self.dataset.num_classes
+            self.sizes,
+            config.curriculum == "real_data",
+            meta_config(config),
+            self.space,
+            self.dataset.mean,
+            self.dataset.std,
         )
         train = self.dataset.train
         self.trainer = self.factory.trainer(
             train.images.to(self.device), train.labels.to(self.device)
         )
         self._restore(resume)
+
+    def estimate(self) -> Estimate:
+        """Find out what the whole meta-training needs.
+
+        Raises:
+            ResourceError: the memory does not suffice, or the time is longer than allowed.
+        """
+        config = self.config
+        found = estimate(self.trainer, config.workers or 1)
+        if config.max_hours is not None and found.train_s > config.max_hours * 3600:
+            raise ResourceError(
+                f"this meta-training needs {found}, more than --max-hours {config.max_hours:g}; "
+                "lower --meta-iterations, --batch-size or --image-size, or use more --workers"
+            )
+        return found
 
     def run(self) -> Iterator[Progress]:
         """Take the remaining steps, saving a checkpoint every few."""
@@ -160,8 +185,8 @@ class Pretraining:
 
     def _choose_start_rate(self, learners: int = 6) -> Iterator[Progress]:
         """Start the learned rates where real batches teach best."""
-        config, trainer = self.config, self.trainer
-        control = RealData(trainer.images, trainer.labels, config.inner_steps, config.batch_size)
+        sizes, trainer = self.sizes, self.trainer
+        control = RealData(trainer.images, trainer.labels, sizes.inner_steps, sizes.batch_size)
         accuracies: dict[float, float] = {}
 
         @torch.no_grad()
@@ -216,7 +241,7 @@ class Pretraining:
         if isinstance(teacher, Teacher):
             path = self.out
             save_teacher(teacher, self._header(teacher, accuracy, scale), path)
-        self.checkpoint.unlink(missing_ok=True)
+        self.checkpoint.remove()
         return path, accuracy
 
     def _calibrate(self, learners: int) -> float:
@@ -236,7 +261,12 @@ class Pretraining:
             set_scale(scale)
             return sum(self._accuracies(self.lesson, "calibration", learners))
 
-        best = max(RATE_SCALES, key=accuracy)
+        best, highest = RATE_SCALES[0], accuracy(RATE_SCALES[0])
+        for scale in RATE_SCALES[1:]:
+            found = accuracy(scale)
+            if found <= highest:
+                break  # still smaller rates would teach less
+            best, highest = scale, found
         set_scale(best)
         return best
 
@@ -271,33 +301,27 @@ class Pretraining:
         return json.dumps(parts, sort_keys=True)
 
     def _save_checkpoint(self) -> None:
-        state = {"identity": self._identity(), **self.trainer.state_dict()}
-        with whole_file(self.checkpoint) as file:
-            torch.save(state, file)
+        self.checkpoint.save({"identity": self._identity(), **self.trainer.state_dict()})
 
-    def _restore(self, resume: bool) -> None:
+    def _restore(self, resume: bool | None) -> None:
+        """Continue from the checkpoint, or make sure that there is none to be overwritten."""
+        place, exists = self.checkpoint.place, self.checkpoint.exists()
+        if resume is None:
+            resume = exists
         if not resume:
-            if self.checkpoint.exists():
+            if exists:
                 raise TeacherError(
-                    f"{self.checkpoint} holds an unfinished meta-training; continue it with "
-                    "--resume, delete it, or choose another --out"
+                    f"{place} holds an unfinished meta-training; continue it with --resume, "
+                    "delete it, or choose another --out"
                 )
             return
-        if not self.checkpoint.exists():
-            raise TeacherError(f"no checkpoint at {self.checkpoint}; start without --resume")
-        try:
-            state: dict[str, Any] = torch.load(
-                self.checkpoint, map_location=self.device, weights_only=True
-            )
-            identity = state.pop("identity")
-        except (OSError, EOFError, RuntimeError, UnpicklingError, LookupError) as error:
+        if not exists:
+            raise TeacherError(f"no checkpoint at {place}; start without --resume")
+        state = self.checkpoint.load(self.device)
+        if state.pop("identity", None) != self._identity():
             raise TeacherError(
-                f"{self.checkpoint} is damaged or no checkpoint; delete it and start again"
-            ) from error
-        if identity != self._identity():
-            raise TeacherError(
-                f"{self.checkpoint} belongs to other settings or other data; repeat the command "
-                "it was started with, and --resume"
+                f"{place} belongs to other settings or other data; repeat the command it was "
+                "started with, and --resume"
             )
         self.trainer.load_state_dict(state)
 
@@ -312,9 +336,9 @@ class Pretraining:
             std=dataset.std,
             image_shape=dataset.image_shape,
             space=config.space,
-            inner_steps=config.inner_steps,
-            batch_size=config.batch_size,
-            generator={n: getattr(config, n) for n in ("noise_dim", "hidden", "channels")},
+            inner_steps=teacher.config.inner_steps,
+            batch_size=teacher.config.batch_size,
+            generator={n: getattr(teacher.config, n) for n in ("noise_dim", "hidden", "channels")},
             soft_labels=config.soft_labels,
             curriculum=teacher.config.curriculum,
             meta_training=asdict(self.trainer.config) | {"rate_scale": rate_scale},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from gtn_nas.cli.options import (
     SplitSeed,
     settings,
 )
+
+if TYPE_CHECKING:
+    from gtn_nas.config import SearchConfig
 
 
 def pretrain(
@@ -66,6 +69,13 @@ def pretrain(
     cpus_per_worker: CpusPerWorker = None,
     gpus_per_worker: GpusPerWorker = None,
     address: Address = None,
+    max_hours: Annotated[
+        float | None, typer.Option(help="Refuse to start what is estimated to take longer.")
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Path or object-store URI of the checkpoint. [default: beside --out]"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Path of the artefact.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
 ) -> None:
@@ -74,13 +84,29 @@ def pretrain(
     _run(values, resume)
 
 
-def _run(values: dict[str, Any], resume: bool) -> None:
+def make_teacher_for(config: SearchConfig) -> Path:
+    """Meta-train a teacher for a search's data and space with default settings.
+
+    Returns:
+        The artefact's path: ``<dataset>-<space>.safetensors`` here. A meta-training of it that was
+        interrupted is continued.
+    """
+    from gtn_nas.config import DataConfig
+
+    shared = {name: getattr(config, name) for name in DataConfig.model_fields}
+    return _run(shared, resume=None)
+
+
+def _run(values: dict[str, Any], resume: bool | None) -> Path:
+    """Meta-train and tell the result; ``resume=None`` continues where there is a checkpoint."""
     from gtn_nas.cli.progress import StageProgress
     from gtn_nas.config import PretrainConfig, parse
     from gtn_nas.pretraining import Pretraining
 
     pretraining = Pretraining(parse(PretrainConfig, values), resume=resume)
     with StageProgress() as shown:
+        if pretraining.trainer.iteration == 0:
+            shown.say(f"meta-training needs {pretraining.estimate()}")
         for progress in pretraining.run():
             text = f"loss {progress.loss:.3f}"
             if progress.held_out_accuracy is not None:
@@ -92,3 +118,4 @@ def _run(values: dict[str, Any], resume: bool) -> None:
         path, accuracy = pretraining.finish()
     what = path or f"control {pretraining.config.curriculum}"
     typer.echo(f"{what}: held-out learners reach {accuracy:.1%} on validation images")
+    return path or pretraining.out

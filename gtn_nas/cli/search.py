@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gtn_nas.cli import pretrain
 from gtn_nas.cli.options import (
     Address,
     ConfigFile,
@@ -23,6 +25,7 @@ from gtn_nas.cli.options import (
 
 if TYPE_CHECKING:
     from gtn_nas.config import SearchConfig
+    from gtn_nas.searching import Search
 
 
 def search(
@@ -73,13 +76,30 @@ def search(
     values = settings(config, locals())
 
     from gtn_nas.cli.search_display import SearchDisplay
-    from gtn_nas.searching import Search
 
     wanted = _resumed(values) if resume else _new(values)
-    run = Search(wanted, resume=resume)
+    run = _prepared(wanted, resume)
+    wanted = run.config
     with SearchDisplay(run.folder, wanted) as display:
         result = run.run(display.update)
     display.show(result)
+
+
+def _prepared(config: SearchConfig, resume: bool) -> Search:
+    """Check everything; where no teacher fits and someone is there to ask, offer to make one."""
+    from gtn_nas.errors import NoTeacherError
+    from gtn_nas.searching import Search
+
+    try:
+        return Search(config, resume=resume)
+    except NoTeacherError as error:
+        if not sys.stdin.isatty():
+            raise
+        typer.echo(f"{error}", err=True)
+        if not typer.confirm("Make it now?", err=True):
+            raise
+        teacher = pretrain.make_teacher_for(config)
+        return Search(config.model_copy(update={"teacher": str(teacher)}), resume=resume)
 
 
 def _new(values: dict[str, Any]) -> SearchConfig:

@@ -49,7 +49,7 @@ def load_dataset(
         split_seed: seed of the splits.
         image_size: side in pixels of the square that every image is resized to; by default images
             of equal size stay as they are, and those of a folder or of Parquet files become
-            squares of the median shorter side, at most 64.
+            squares of the median shorter side, at most 256.
 
     Raises:
         UnknownNameError: there is no data set of that name.

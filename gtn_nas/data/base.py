@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-
+from torch.nn import functional
 
 CALIBRATION_IMAGES = 512
+PROXY_SIDE = 64
+"""Teachers and proxies see images of at most that many pixels a side; finals the native ones."""
+RESIZED_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,24 @@ class ImageDataset:
         """Number of classes."""
         return len(self.classes)
 
+    def at_most(self, side: int) -> ImageDataset:
+        """Return the same images, no side of them longer than ``side`` pixels."""
+        channels, height, width = self.image_shape
+        if max(height, width) <= side:
+            return self
+        scale = side / max(height, width)
+        size = max(round(height * scale), 1), max(round(width * scale), 1)
+
+        def smaller(split: Split) -> Split:
+            return Split(_resize(split.images, size), split.labels)
+
+        return replace(
+            self,
+            train=smaller(self.train),
+            validation=smaller(self.validation),
+            test=smaller(self.test),
+        )
+
     def calibration_images(self) -> Tensor:
         """Return the fixed, normalised training images that batch statistics are estimated on."""
         return self.normalise(self.train.images[:CALIBRATION_IMAGES])
@@ -97,6 +118,15 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     offset = torch.tensor(mean, device=images.device).view(shape)
     scale = torch.tensor(std, device=images.device).view(shape)
     return (images.float().div_(255) - offset) / scale
+
+
+def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize uint8 images ``(N, C, H, W)``, bilinear with antialiasing, some at a time."""
+    parts = [
+        functional.interpolate(chunk, size, mode="bilinear", antialias=True)
+        for chunk in torch.split(images, RESIZED_AT_ONCE)
+    ]
+    return torch.cat(parts)
 
 
 def one_line(error: Exception) -> str:

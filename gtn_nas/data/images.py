@@ -29,7 +29,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
 """What may be decoded, by contents; the frequent first, as Pillow tries them in this order."""
 
 GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"})
-MAX_DEFAULT_SIDE = 64
+MAX_DEFAULT_SIDE = 256
+"""Photographs of many megapixels would not fit the memory; ``image_size`` asks for more."""
 BLOCK = 256
 """Images per task of the thread pool: a task of its own would cost more than a small image."""
 
@@ -45,7 +46,8 @@ def decode(
 
     Args:
         encoded: the images, one at least.
-        image_size: side of the square in pixels; by default the median shorter side, at most 64.
+        image_size: side of the square in pixels; by default the median shorter side, at
+            most 256.
         place: says where the image of an index comes from, for errors.
 
     Returns:

@@ -1,0 +1,119 @@
+"""Where an unfinished meta-training is kept: a local file, or an object of an object store."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import torch
+
+from gtn_nas.errors import ConfigError, EnvironmentFailure, TeacherError
+from gtn_nas.files import whole_file
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+
+class Checkpoint:
+    """One state that replaces the last one, and appears whole or not at all.
+
+    Args:
+        place: a path, or a URI that Arrow knows, such as ``s3://bucket/key`` or ``gs://bucket/key``.
+
+    Raises:
+        ConfigError: the URI is of an unknown kind, or carries credentials.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._store: FileSystem | None = None
+        self._key = place
+        if "://" in place:
+            self._store, self._key = _object_store(place)
+
+    def exists(self) -> bool:
+        """Tell whether there is a state.
+
+        Raises:
+            EnvironmentFailure: the object store cannot be reached.
+        """
+        if self._store is None:
+            return Path(self._key).exists()
+        try:
+            return bool(self._store.get_file_info(self._key).is_file)
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot reach {self.place}: {error}") from error
+
+    def save(self, state: dict[str, object]) -> None:
+        """Replace the state; an object store shows an object only once it is complete.
+
+        Raises:
+            EnvironmentFailure: it cannot be written.
+        """
+        if self._store is None:
+            with whole_file(Path(self._key)) as file:
+                torch.save(state, file)
+            return
+        packed = io.BytesIO()
+        torch.save(state, packed)
+        try:
+            with self._store.open_output_stream(self._key) as stream:
+                stream.write(packed.getvalue())
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot write {self.place}: {error}") from error
+
+    def load(self, device: torch.device) -> dict[str, Any]:
+        """Return the state, tensors on a device; nothing in it is executed.
+
+        Raises:
+            TeacherError: it is damaged, or something else.
+        """
+        try:
+            packed = io.BytesIO(self._read())
+            state: dict[str, Any] = torch.load(packed, map_location=device, weights_only=True)
+            return dict(state)
+        except (
+            OSError,
+            EOFError,
+            RuntimeError,
+            UnpicklingError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise TeacherError(
+                f"{self.place} is damaged or no checkpoint; delete it and start again"
+            ) from error
+
+    def remove(self) -> None:
+        """Remove the state, if there is one."""
+        if self._store is None:
+            Path(self._key).unlink(missing_ok=True)
+        elif self.exists():
+            self._store.delete_file(self._key)
+
+    def _read(self) -> bytes:
+        if self._store is None:
+            return Path(self._key).read_bytes()
+        with self._store.open_input_stream(self._key) as stream:
+            return bytes(stream.read())
+
+
+def _object_store(uri: str) -> tuple[FileSystem, str]:
+    """Return the store of a URI and the key in it."""
+    from pyarrow import ArrowException
+    from pyarrow.fs import FileSystem
+
+    parts = urlsplit(uri)
+    if parts.username or parts.password:
+        raise ConfigError(
+            f"a {parts.scheme}:// URI must not carry credentials; set them in the environment"
+        )
+    try:
+        store, key = FileSystem.from_uri(uri)
+    except (ArrowException, OSError, ValueError) as error:
+        raise ConfigError(f"{uri} is no place for checkpoints: {error}") from error
+    return store, str(key)
