@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import torch
 
@@ -15,6 +15,9 @@ from gtn_nas.files import whole_file
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
+
+SECRETS = re.compile(r"\w+://[^/@]*:(?!\d+/)[^@]*@|s3://[^/@]*@|.*[?&]\w*(secret|key)\w*=")
+"""How a URI with credentials starts; a password may have slashes in it, as those of S3 do."""
 
 
 class Checkpoint:
@@ -70,13 +73,13 @@ class Checkpoint:
 
         Raises:
             TeacherError: it is damaged, or something else.
+            EnvironmentFailure: it cannot be read.
         """
+        packed = io.BytesIO(self._read())
         try:
-            packed = io.BytesIO(self._read())
             state: dict[str, Any] = torch.load(packed, map_location=device, weights_only=True)
             return dict(state)
         except (
-            OSError,
             EOFError,
             RuntimeError,
             UnpicklingError,
@@ -96,10 +99,13 @@ class Checkpoint:
             self._store.delete_file(self._key)
 
     def _read(self) -> bytes:
-        if self._store is None:
-            return Path(self._key).read_bytes()
-        with self._store.open_input_stream(self._key) as stream:
-            return bytes(stream.read())
+        try:
+            if self._store is None:
+                return Path(self._key).read_bytes()
+            with self._store.open_input_stream(self._key) as stream:
+                return bytes(stream.read())
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot read {self.place}: {error}") from error
 
 
 def _object_store(uri: str) -> tuple[FileSystem, str]:
@@ -107,10 +113,10 @@ def _object_store(uri: str) -> tuple[FileSystem, str]:
     from pyarrow import ArrowException
     from pyarrow.fs import FileSystem
 
-    parts = urlsplit(uri)
-    if parts.username or parts.password:
+    if SECRETS.match(uri):
+        scheme = uri.partition("://")[0]
         raise ConfigError(
-            f"a {parts.scheme}:// URI must not carry credentials; set them in the environment"
+            f"a {scheme}:// URI must not carry credentials; set them in the environment"
         )
     try:
         store, key = FileSystem.from_uri(uri)

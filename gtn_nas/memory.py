@@ -11,6 +11,7 @@ import torch
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 """Numbers of options in glibc's ``malloc.h``."""
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def keep_freed_memory() -> None:
@@ -47,14 +48,19 @@ def _available_bytes() -> float:
 
 
 def _cgroup_bytes() -> float:
-    """Return what a container's limit leaves, as in Docker or Kubernetes."""
-    folder = Path("/sys/fs/cgroup")
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    """Return what a container's limit leaves, as in Docker or Kubernetes.
+
+    Files that were read count as used until the kernel needs their memory; it is free.
+    """
+    for limit, used, cached in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
     ):
         try:
-            return float((folder / limit).read_text()) - float((folder / used).read_text())
+            free = float((CGROUP / limit).read_text()) - float((CGROUP / used).read_text())
+            statistics = (CGROUP / used).with_name("memory.stat").read_text().splitlines()
         except (OSError, ValueError):  # ValueError: "max", no limit
             continue
+        counts = dict(line.split() for line in statistics)
+        return free + float(counts.get(cached, 0))
     return math.inf

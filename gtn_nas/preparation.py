@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -115,8 +116,7 @@ def _fitting(dataset: ImageDataset, space: SearchSpace, config: SearchConfig) ->
     if not fitting:
         raise NoTeacherError(
             f"no teacher that ships fits {dataset.name} (split seed {dataset.split_seed}); make "
-            f"one with `gtn-nas pretrain --dataset {config.dataset} --space {config.space} --out "
-            "my-teacher.safetensors` and name it with --teacher"
+            f"one with `{_pretrain_command(config)}` and name it with --teacher"
         )
     path = min(fitting, key=lambda p: headers[p].space != space.name)
     if headers[path].space != space.name:
@@ -127,6 +127,15 @@ def _fitting(dataset: ImageDataset, space: SearchSpace, config: SearchConfig) ->
             space.name,
         )
     return path
+
+
+def _pretrain_command(config: SearchConfig) -> str:
+    """Return the command that makes a teacher of the same images and split."""
+    command = ["gtn-nas", "pretrain", "--dataset", config.dataset, "--space", config.space]
+    for name in ("data_dir", "image_size", "split_seed"):
+        if getattr(config, name) != SearchConfig.model_fields[name].default:
+            command += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
+    return shlex.join([*command, "--out", "my-teacher.safetensors"])
 
 
 def _check_fits(path: Path, header: TeacherHeader, dataset: ImageDataset) -> None:

@@ -108,8 +108,11 @@ class Pretraining:
         self.out = config.out or Path(f"{data}-{self.space.name}.safetensors")
         beside = self.out.with_suffix(".checkpoint")
         self.checkpoint = Checkpoint(config.checkpoint or str(beside))
-        if self.out.is_dir() or self.out == beside:
-            raise ConfigError(f"--out {self.out} must be a file to write, e.g. teacher.safetensors")
+        if self.out.is_dir() or self.out.absolute() == Path(self.checkpoint.place).absolute():
+            raise ConfigError(
+                f"--out {self.out} must be a file to write, and not the checkpoint's, e.g. "
+                "teacher.safetensors"
+            )
         self.factory = TrainerFactory(
             self.sizes,
             config.curriculum == "real_data",

@@ -199,6 +199,17 @@ def test_a_resumed_control_ends_as_an_undisturbed_one(config):
     assert rates("abandoned", 2, resume=True) == undisturbed
 
 
+def test_a_run_resumed_from_an_object_store_ends_as_an_undisturbed_one(config, tmp_path):
+    undisturbed = content(finished(config("undisturbed")))
+    (tmp_path / "store").mkdir()
+    kept = config(checkpoint=(tmp_path / "store" / "unfinished").as_uri())
+    abandon(kept, after=3)
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["unfinished"]
+    assert not kept.out.with_suffix(".checkpoint").exists()
+    assert content(finished(kept, resume=True)) == undisturbed
+    assert list((tmp_path / "store").iterdir()) == []
+
+
 def test_before_the_first_checkpoint_there_is_nothing_to_resume(config):
     abandon(config(), after=1)
     with pytest.raises(TeacherError, match=r"no checkpoint at .*; start without --resume"):
@@ -252,6 +263,11 @@ def test_a_place_that_no_teacher_can_be_written_to_is_refused_at_once(tmp_path, 
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigError, match="must be a file to write"):
         Pretraining(config(out=tmp_path / out))
+
+
+def test_a_checkpoint_does_not_take_the_teachers_place(tmp_path, config):
+    with pytest.raises(ConfigError, match="must be a file to write, and not the checkpoint's"):
+        Pretraining(config("same", checkpoint=str(tmp_path / "same.safetensors")))
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path, config):

@@ -96,10 +96,18 @@ def _prepared(config: SearchConfig, resume: bool) -> Search:
         if not sys.stdin.isatty():
             raise
         typer.echo(f"{error}", err=True)
-        if not typer.confirm("Make it now?", err=True):
+        if not _agrees("Make it now?"):
             raise
         teacher = pretrain.make_teacher_for(config)
         return Search(config.model_copy(update={"teacher": str(teacher)}), resume=resume)
+
+
+def _agrees(question: str) -> bool:
+    """Ask; Ctrl-D or Ctrl-C instead of an answer is a no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        return False
 
 
 def _new(values: dict[str, Any]) -> SearchConfig:

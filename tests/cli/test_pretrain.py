@@ -8,6 +8,7 @@ import yaml
 
 from gtn_nas import pretraining
 from gtn_nas.cli.main import main
+from gtn_nas.estimate import LEARNERS
 from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
 
@@ -62,6 +63,7 @@ def test_a_teacher_is_written_and_its_accuracy_told(pretrain, tmp_path):
     )
     _, header = load_teacher(path)
     assert float(told[1]) == pytest.approx(100 * header.validation_accuracy, abs=0.051)
+    assert re.match(r"meta-training needs about .+ and \d+\.\d GB \(.+ GB are free\)\n", err)
     assert "warm start" in err
     assert "4/4" in err
     assert not path.with_suffix(".checkpoint").exists()
@@ -107,6 +109,8 @@ def test_the_control_is_told_and_leaves_no_file(pretrain, tmp_path):
         (["--dataset", "digit"], "unknown data set 'digit'; did you mean digits?"),
         (["--space", "conv-chain"], "unknown search space 'conv-chain'; did you mean conv_chain?"),
         (["--resume"], "teacher.checkpoint; start without --resume"),
+        (["--max-hours", "1e-9"], "more than --max-hours 1e-09; lower --meta-iterations"),
+        (["--checkpoint", "s3://me:hush@bucket/key"], "must not carry credentials"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -138,7 +142,8 @@ def test_an_interrupted_run_can_be_resumed_and_ends_as_if_nothing_had_been(pretr
     space = ["--space", f"{__name__}:Interrupting"]
     assert pretrain(*space, name="undisturbed")[0] == 0
 
-    Interrupting.learners_left[0] = 6 + 3  # those that choose the learning rates come first
+    # Those that estimate the memory, the time, and choose the learning rates come first.
+    Interrupting.learners_left[0] = LEARNERS + (LEARNERS + 1) + 6 + 3
     code, out, err = pretrain(*space)
     assert (code, out) == (130, "")
     assert err.endswith("error: interrupted\n")

@@ -1,7 +1,10 @@
 """``gtn-nas search`` as a person meets it: what it prints, where, and how it ends."""
 
+import io
 import json
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -10,9 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from gtn_nas import config, pretraining
 from gtn_nas.cli.main import main
+from gtn_nas.config import PositiveInt, PretrainConfig
 from gtn_nas.results.query import load_run
+from gtn_nas.teacher.artifact import read_header
 
+from ..photos import write_photos
 from ..user_spaces import write_space
 
 Main = Callable[..., tuple[int, str, str]]
@@ -187,3 +194,82 @@ def test_the_main_job_runs_on_a_private_ray_with_a_space_of_ones_own(tmp_path, s
     assert all(row["worker"].startswith("ray-") for row in rows)
     (final,) = load_run(tmp_path / "r").sql("SELECT status, test_accuracy FROM finals")
     assert final["status"] == "ok"
+
+
+# without a teacher that fits
+
+
+class Tiny(PretrainConfig):
+    """A meta-training whose default settings take seconds."""
+
+    inner_steps: PositiveInt = 2
+    batch_size: PositiveInt = 4
+    meta_iterations: PositiveInt = 1
+    warm_start_steps: int = 3
+    hidden: PositiveInt = 16
+    channels: PositiveInt = 8
+
+
+class Terminal(io.StringIO):
+    """Someone who types; at the end of what there is to read, Ctrl-D."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def photos(run_main: Main, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Options of a small search of images that no teacher that ships was made for."""
+    monkeypatch.setattr(config, "PretrainConfig", Tiny)
+    monkeypatch.setattr(pretraining, "START_RATES", (0.8,))
+    monkeypatch.setattr(pretraining, "RATE_SCALES", (1.0,))
+    data = ["--dataset", write_photos(Path("my photos"), side=12)]
+    counts = ["--candidates", 2, "--top-k", 0]
+    return ["search", "--executor", "inline", *data, *counts, "--out", "run"]
+
+
+NO_TEACHER = "error: no teacher that ships fits folder:my photos (split seed 0); make one with "
+
+
+def test_without_a_terminal_the_command_that_makes_a_teacher_is_told(run_main, photos):
+    code, out, err = run_main(*photos)
+    assert (code, out) == (2, "")
+    assert err.startswith(NO_TEACHER)
+    assert err.count("\n") == 1
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--image-size", 8, "--split-seed", 4]], ids=str)
+def test_the_told_command_makes_a_teacher_that_fits(run_main, photos, options):
+    _, _, err = run_main(*photos, *options)
+    command, *arguments = shlex.split(re.search("`(.+)`", err)[1])
+    assert command == "gtn-nas"
+    assert run_main(*arguments)[0] == 0
+    code, _, err = run_main(*photos, *options, "--teacher", "my-teacher.safetensors")
+    assert code == 0, err
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""], ids=["no", "nothing", "Ctrl-D"])
+def test_who_declines_a_teacher_is_told_the_command(run_main, photos, monkeypatch, answer):
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    code, _, err = run_main(*photos)
+    assert code == 2
+    assert "Make it now? [y/N]:" in err
+    assert NO_TEACHER in err
+    assert "Traceback" not in err
+    assert [path.name for path in Path.cwd().iterdir()] == ["my photos"]
+
+
+def test_who_agrees_gets_a_teacher_and_the_search(run_main, photos, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    code, _, err = run_main(*photos, "--image-size", 8, "--split-seed", 4, "--seed", 7)
+    assert code == 0, err
+    teacher = Path("folder_my photos-conv_chain.safetensors")
+    header = read_header(teacher)
+    assert (header.image_shape, header.split_seed, header.seed) == ((3, 8, 8), 4, 7)
+    assert header.inner_steps == Tiny().inner_steps
+    run = load_run("run")
+    assert run.config["teacher"] == str(teacher)
+    assert len(run.query()) == 2
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+    assert run_main("search", "--resume", "--out", "run", "--candidates", 3)[0] == 0

@@ -49,10 +49,11 @@ def test_many_images_keep_their_order():
     [
         ([(20, 10), (30, 40), (50, 50)], 30),
         ([(20, 10), (30, 40)], 10),
-        ([(300, 200)] * 3, 64),
+        ([(300, 200)] * 3, 200),
+        ([(300, 260)] * 3, 256),
     ],
 )
-def test_the_default_side_is_the_median_shorter_side_up_to_64(sizes, side):
+def test_the_default_side_is_the_median_shorter_side_up_to_256(sizes, side):
     images = decode([encoded(solid("L", size, 9)) for size in sizes], None, str)
     assert images.shape == (len(sizes), 1, side, side)
     assert (images == 9).all()

@@ -37,6 +37,7 @@ def header_of(teacher: Teacher, **values: Any) -> TeacherHeader:
         batch_size=config.batch_size,
         generator={n: getattr(config, n) for n in ("noise_dim", "hidden", "channels")},
         soft_labels=config.soft_labels,
+        curriculum=config.curriculum,
         meta_training={"iterations": 4, "learning_rate": 0.001, "window": None},
         seed=0,
         versions={"torch": "2"},

@@ -1,12 +1,14 @@
 import json
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from gtn_nas.config import Curriculum
 from gtn_nas.errors import EnvironmentFailure, TeacherError, UnknownNameError
 from gtn_nas.teacher import artifact
 from gtn_nas.teacher.artifact import (
@@ -65,6 +67,40 @@ def test_a_teacher_survives_its_file(tmp_path, soft):
     assert are_equal(weights(again), weights(teacher))
     assert torch.equal(again.lesson().images, teacher.lesson().images)
     assert torch.equal(again.lesson().labels, teacher.lesson().labels)
+
+
+@pytest.mark.parametrize("curriculum", get_args(Curriculum))
+@pytest.mark.parametrize("soft", [True, False], ids=["soft labels", "hard labels"])
+def test_every_curriculum_survives_its_file(tmp_path, curriculum, soft):
+    teacher, path = (
+        make_teacher(curriculum=curriculum, soft_labels=soft),
+        tmp_path / "t.safetensors",
+    )
+    save_teacher(teacher, header_of(teacher), path)
+    again, read = load_teacher(path)
+    assert read.curriculum == again.config.curriculum == curriculum
+    round_to_16_bits(teacher)
+    assert are_equal(weights(again), weights(teacher))
+    lesson, saved = again.lesson(), teacher.lesson()
+    assert torch.equal(lesson.images, saved.images)
+    assert torch.equal(lesson.labels, saved.labels)
+
+
+def test_a_teacher_from_before_there_were_curricula_is_full(saved):
+    header = json.loads(read_header(saved).model_dump_json())
+    del header["curriculum"]
+    weights_before = tensors_of(saved)
+    save_file(weights_before, saved, metadata={"format": FORMAT, "header": json.dumps(header)})
+    teacher, read = load_teacher(saved)
+    assert read.curriculum == teacher.config.curriculum == "full"
+    assert are_equal(weights(teacher), {n: t.float() for n, t in weights_before.items()})
+
+
+@pytest.mark.parametrize("name", shipped_teachers())
+def test_a_shipped_teacher_is_full(name):
+    teacher, header = load_teacher(resolve_teacher(name))
+    assert header.curriculum == teacher.config.curriculum == "full"
+    assert teacher.lesson().images.shape[:2] == (header.inner_steps, header.batch_size)
 
 
 def test_weights_take_16_bits_and_are_those_that_were_measured(tmp_path):

@@ -38,8 +38,8 @@ def fit(digits):
     """Fit a fresh teacher to real digits of its classes."""
     images, labels = train_images(digits)
 
-    def run(steps, seed=0):
-        teacher = make_teacher(noise_dim=8, hidden=64, channels=32)
+    def run(steps, seed=0, curriculum="full"):
+        teacher = make_teacher(noise_dim=8, hidden=64, channels=32, curriculum=curriculum)
         rng = torch.Generator().manual_seed(seed)
         targets = images[choose_targets(labels, teacher.labels.flatten(), rng)]
         return teacher, targets, list(fit_to_images(teacher, targets, steps, rng))
@@ -68,3 +68,35 @@ def test_the_same_seed_fits_the_same(fit):
     assert one[2] == same[2]
     assert are_equal(weights(one[0]), weights(same[0]))
     assert one[2] != other[2]
+
+
+# other curricula
+
+
+def test_pixels_become_the_targets_at_once(fit):
+    teacher, targets, errors = fit(steps=5, curriculum="pixels")
+    assert errors == []
+    assert torch.equal(teacher.lesson().images.flatten(0, 1), targets)
+    assert all(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_fixed_noise_stays_while_the_generator_learns(fit):
+    before = weights(fit(steps=0, curriculum="fixed_noise")[0])
+    teacher, _, errors = fit(steps=60, curriculum="fixed_noise")
+    after = weights(teacher)
+    assert torch.equal(after["noise"], before["noise"])
+    assert not teacher.noise.requires_grad
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("generator.") for name in changed)
+    assert errors[-1] < 0.8 * errors[0]
+
+
+def test_a_generator_of_fresh_noise_comes_to_draw_images_of_the_classes(fit, digits):
+    teacher, _, errors = fit(steps=100, curriculum="none")
+    assert errors[-1] < 0.8 * errors[0]
+    drawn = teacher.lesson(torch.Generator().manual_seed(9))
+    images, labels = train_images(digits)
+    means = torch.stack([images[labels == label].mean(0) for label in range(10)])
+    nearest = torch.cdist(drawn.images.flatten(0, 1).flatten(1), means.flatten(1)).argmin(1)
+    assert (nearest == drawn.labels.flatten()).float().mean() > 0.7
