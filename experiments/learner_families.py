@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from torch import nn
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.spaces.base import Scale, SearchSpace
-from gtn_nas.spaces.conv_chain_layers import ConvBlock
+from gtn_nas.spaces.conv_chain import ConvChain
+from gtn_nas.spaces.conv_chain_layers import Classifier, ConvBlock
 
 
 class TwoConvs(SearchSpace):
@@ -55,3 +58,130 @@ class TwoConvsBatchNorm(TwoConvs):
 
     name = "two_convs_batch_norm"
     norm = "batch_norm"
+
+
+class Perceptron(SearchSpace):
+    """Multilayer perceptrons of one to three hidden layers."""
+
+    name = "perceptron"
+    choices = MappingProxyType(
+        {
+            "depth": (1, 2, 3),
+            "width": (64, 128, 256),
+            "norm": ("batch_norm", "none"),
+            "activation": ("relu", "leaky_relu", "tanh"),
+        }
+    )
+
+    def build(
+        self,
+        architecture: Architecture,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        scale: Scale = "proxy",
+    ) -> nn.Module:
+        """Build the network; see ``SearchSpace.build``."""
+        chosen = architecture.choices
+        activations = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "tanh": nn.Tanh}
+        features, width = math.prod(input_shape), int(chosen["width"] or 0)
+        layers: list[nn.Module] = [nn.Flatten()]
+        for _ in range(int(chosen["depth"] or 0)):
+            layers.append(nn.Linear(features, width))
+            if chosen["norm"] == "batch_norm":
+                layers.append(nn.BatchNorm1d(width))
+            layers.append(activations[str(chosen["activation"])]())
+            features = width
+        return nn.Sequential(*layers, Classifier(features, num_classes))
+
+
+class FlattenChains(ConvChain):
+    """The ``conv_chain`` networks that end in a fully connected layer over the whole map."""
+
+    name = "flatten_chains"
+    choices = MappingProxyType({**ConvChain.choices, "head": ("flatten",)})
+
+
+class PooledChains(ConvChain):
+    """The ``conv_chain`` networks that end in global pooling."""
+
+    name = "pooled_chains"
+    choices = MappingProxyType({**ConvChain.choices, "head": ("global_pool",)})
+
+
+FAMILIES: Mapping[str, SearchSpace] = {
+    "two convolutions": TwoConvs(),
+    "chains, flattened": FlattenChains(),
+    "chains, globally pooled": PooledChains(),
+    "perceptrons": Perceptron(),
+}
+
+
+class Mixture(SearchSpace):
+    """All families but one; each is drawn as often as any other.
+
+    Choices carry the name of their family; those of the families that were not drawn are inactive.
+    """
+
+    name = "mixture"
+    without: str | None = None
+
+    def __init__(self) -> None:
+        self.families = {n: f for n, f in FAMILIES.items() if n != self.without}
+        inner = {
+            f"{name}.{choice}": options
+            for name, family in self.families.items()
+            for choice, options in family.choices.items()
+        }
+        self.choices = {"family": tuple(self.families), **inner}
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Keep the drawn family's active choices."""
+        name = str(architecture.choices["family"])
+        inner = self._inner(name, architecture)
+        kept = {f"{name}.{choice}": value for choice, value in inner.choices.items()}
+        return Architecture(self.name, {"family": name, **kept})
+
+    def build(
+        self,
+        architecture: Architecture,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        scale: Scale = "proxy",
+    ) -> nn.Module:
+        """Build the drawn family's network."""
+        name = str(architecture.choices["family"])
+        inner = self._inner(name, architecture)
+        return self.families[name].build(inner, input_shape, num_classes, scale)
+
+    def _inner(self, name: str, architecture: Architecture) -> Architecture:
+        start = f"{name}."
+        chosen = {n: v for n, v in architecture.choices.items() if n.startswith(start)}
+        return self.families[name].architecture({n[len(start) :]: v for n, v in chosen.items()})
+
+
+class WithoutTwoConvs(Mixture):
+    """All but the paper's family."""
+
+    name = "without_two_convs"
+    without = "two convolutions"
+
+
+class WithoutFlattenChains(Mixture):
+    """All but the chains with a flattened head."""
+
+    name = "without_flatten_chains"
+    without = "chains, flattened"
+
+
+class WithoutPooledChains(Mixture):
+    """All but the chains with a globally pooled head."""
+
+    name = "without_pooled_chains"
+    without = "chains, globally pooled"
+
+
+class WithoutPerceptrons(Mixture):
+    """All but the perceptrons."""
+
+    name = "without_perceptrons"
+    without = "perceptrons"

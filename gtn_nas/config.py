@@ -105,13 +105,16 @@ class PretrainConfig(DataConfig):
             only the learners' step sizes.
         learners_per_step: learners whose meta-gradients are averaged; by default one for each
             worker.
-        learning_rate: outer learning rate of generator and curriculum.
-        window: inner steps that are differentiated, placed at random; ``inner_steps`` for all.
+        learning_rate: outer learning rate of the generator.
+        window: inner steps that are differentiated, placed at random; by default all.
         hidden: units of the generator's first layer.
         channels: channels of the generator's smallest feature map; by default 64, and 32 for
             images of more than 32 pixels.
         noise_dim: length of a noise vector.
         soft_labels: learn the labels' probabilities too.
+        augment: distort half of the real images of a meta-loss; by default only where there are so
+            few training images that a teacher could learn them by heart.
+        start: a teacher of equal sizes to go on from, instead of the warm start.
         warm_start_steps: steps in which the generator learns to draw real training images before
             it learns to teach.
         workers: Ray workers that share the learners of a step; by default none, and this process
@@ -132,12 +135,14 @@ class PretrainConfig(DataConfig):
         "full", "shuffled_batch", "all_shuffled", "none", "fixed_noise", "pixels", "real_data"
     ] = "full"
     learners_per_step: PositiveInt | None = None
-    learning_rate: PositiveFloat = 0.001
-    window: PositiveInt = 16
+    learning_rate: PositiveFloat = 0.003
+    window: PositiveInt | None = None
     hidden: PositiveInt = 256
     channels: PositiveInt | None = None
     noise_dim: PositiveInt = 64
     soft_labels: bool = True
+    augment: bool | None = None
+    start: Path | None = None
     warm_start_steps: Annotated[int, Field(ge=0)] = 800
     workers: PositiveInt | None = None
     cpus_per_worker: PositiveFloat = 1.0

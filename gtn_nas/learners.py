@@ -49,25 +49,28 @@ class LearnerSampler:
 
 def lesson_accuracies(
     lesson_for: Callable[[int], Lesson],
-    sampler: LearnerSampler,
+    sample_learner: Callable[[int], nn.Module],
     dataset: ImageDataset,
     split: Split,
     seeds: Sequence[int],
 ) -> list[float]:
     """Teach one learner per seed and return each one's accuracy (0-1) on a split of a data set.
 
-    A learner that diverges scores zero.
+    A learner that diverges scores zero. Everything runs where the lessons are.
     """
-    device = sampler.device
-    calibration = dataset.calibration_images().to(device)
-    images, labels = dataset.normalise(split.images).to(device), split.labels.to(device)
-    accuracies = []
-    for seed in seeds:
-        learner = sampler(seed)
-        try:
-            teach(learner, lesson_for(seed))
-            estimate_batch_statistics(learner, calibration)
-            accuracies.append(score(learner, images, labels)[0])
-        except FloatingPointError:
-            accuracies.append(0.0)
-    return accuracies
+    return [
+        _lesson_accuracy(lesson_for(seed), sample_learner(seed), dataset, split) for seed in seeds
+    ]
+
+
+def _lesson_accuracy(
+    lesson: Lesson, learner: nn.Module, dataset: ImageDataset, split: Split
+) -> float:
+    device = lesson.images.device
+    try:
+        teach(learner, lesson)
+    except FloatingPointError:
+        return 0.0
+    estimate_batch_statistics(learner, dataset.calibration_images().to(device))
+    images, labels = dataset.normalise(split.images.to(device)), split.labels.to(device)
+    return score(learner, images, labels)[0]

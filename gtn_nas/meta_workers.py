@@ -21,6 +21,9 @@ from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
 from gtn_nas.teacher.meta_training import MetaConfig, MetaGradient, MetaTrainer
 from gtn_nas.trial import derived_seed
 
+AUGMENT_BELOW = 20_000
+"""With fewer training images than that, a teacher sees half of them distorted by default."""
+
 Arrays = Mapping[str, NDArray[Any]]
 RemoteGradient = dict[str, Any]
 """A meta-gradient on its way: numbers, and NumPy arrays that are received without a copy."""
@@ -71,6 +74,7 @@ class TrainerFactory:
     Attributes:
         sizes: of the teacher, or of the control's lesson.
         real_data: whether it is the control that learns step sizes alone.
+        augment: whether half of the real images are distorted.
         meta: how to train.
         space: where learners are sampled from.
         mean: per-channel mean of the images, scaled to 0-1.
@@ -79,6 +83,7 @@ class TrainerFactory:
 
     sizes: TeacherConfig
     real_data: bool
+    augment: bool
     meta: MetaConfig
     space: SearchSpace
     mean: tuple[float, ...]
@@ -105,7 +110,7 @@ class TrainerFactory:
             LearnerSampler(self.space, sizes.image_shape, sizes.num_classes, device),
             images,
             labels,
-            augmentation_for(sizes.image_shape[0], strength=0.5),
+            augmentation_for(sizes.image_shape[0], strength=0.5) if self.augment else None,
         )
 
     def __call__(self, arrays: Arrays) -> Callable[[Arrays, int], RemoteGradient]:

@@ -23,6 +23,7 @@ from gtn_nas.estimate import Estimate, estimate
 from gtn_nas.learners import LearnerSampler, lesson_accuracies
 from gtn_nas.memory import keep_freed_memory
 from gtn_nas.meta_workers import (
+    AUGMENT_BELOW,
     RemoteGradient,
     TrainerFactory,
     exchange_by,
@@ -30,7 +31,12 @@ from gtn_nas.meta_workers import (
     teacher_sizes,
 )
 from gtn_nas.spaces import get_space, space_fingerprint
-from gtn_nas.teacher.artifact import TeacherHeader, round_to_16_bits, save_teacher
+from gtn_nas.teacher.artifact import (
+    TeacherHeader,
+    load_teacher,
+    round_to_16_bits,
+    save_teacher,
+)
 from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.teacher.warm_start import choose_targets, fit_to_images
@@ -116,6 +122,7 @@ class Pretraining:
         self.factory = TrainerFactory(
             self.sizes,
             config.curriculum == "real_data",
+            self._augments(),
             meta_config(config),
             self.space,
             self.dataset.mean,
@@ -145,8 +152,11 @@ class Pretraining:
     def run(self) -> Iterator[Progress]:
         """Take the remaining steps, saving a checkpoint every few."""
         if self.trainer.iteration == 0:
-            yield from self._choose_start_rate()
-            yield from self._warm_start()
+            if self.config.start is not None:
+                self._start_from(self.config.start)
+            else:
+                yield from self._choose_start_rate()
+                yield from self._warm_start()
         with self._workers():
             yield from self._meta_train()
 
@@ -186,6 +196,23 @@ class Pretraining:
             mean_loss = sum(losses) / len(losses)
             yield Progress("meta-training", step.iteration, total, mean_loss, accuracy)
 
+    def _start_from(self, path: Path) -> None:
+        """Take over a teacher that was meta-trained before.
+
+        Raises:
+            TeacherError: it is none, has other sizes, or was made of other images or another split.
+        """
+        teacher, header = load_teacher(path)
+        data = self.dataset
+        if (header.fingerprint, header.split_seed) != (data.fingerprint, data.split_seed):
+            raise TeacherError(f"{path} was made of other images or another split; start afresh")
+        if teacher.config != self.sizes or not isinstance(self.trainer.source, Teacher):
+            raise TeacherError(
+                f"{path} has other sizes ({teacher.config}); give it the same options or start "
+                "afresh"
+            )
+        self.trainer.source.load_state_dict(teacher.state_dict())
+
     def _choose_start_rate(self, learners: int = 6) -> Iterator[Progress]:
         """Start the learned rates where real batches teach best."""
         sizes, trainer = self.sizes, self.trainer
@@ -204,16 +231,17 @@ class Pretraining:
 
     def _warm_start(self) -> Iterator[Progress]:
         """Let the generator draw distorted training images before it learns to teach."""
-        teacher, augment = self.trainer.source, self.trainer.augment
-        total = self.config.warm_start_steps
-        if not isinstance(teacher, Teacher) or augment is None:
+        teacher, total = self.trainer.source, self.config.warm_start_steps
+        if not isinstance(teacher, Teacher):
             return
         seed = derived_seed(self.config.seed, "warm start")
         rng = torch.Generator().manual_seed(seed)
         images, labels = self.trainer.images, self.trainer.labels
         chosen = choose_targets(labels, teacher.labels.flatten(), rng)
         torch.manual_seed(seed)
-        targets = augment(images[chosen])
+        targets = images[chosen]
+        if self.trainer.augment is not None:
+            targets = self.trainer.augment(targets)
         for step, loss in enumerate(fit_to_images(teacher, targets, total, rng), start=1):
             yield Progress("warm start", step, total, loss)
 
@@ -279,6 +307,11 @@ class Pretraining:
         validation = self.dataset.validation
         images, labels = validation.images, validation.labels
         return Split(images[:MEASURED_IMAGES], labels[:MEASURED_IMAGES])
+
+    def _augments(self) -> bool:
+        """Tell whether real images are distorted."""
+        few = len(self.dataset.train) < AUGMENT_BELOW
+        return few if self.config.augment is None else self.config.augment
 
     def _sampler(self, *, held_out: bool = False) -> LearnerSampler:
         shape, classes = self.dataset.image_shape, self.dataset.num_classes

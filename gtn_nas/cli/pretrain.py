@@ -49,7 +49,7 @@ def pretrain(
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Outer learning rate.")] = None,
     window: Annotated[
-        int | None, typer.Option(help="Inner steps that are differentiated. [default: 16]")
+        int | None, typer.Option(help="Inner steps that are differentiated. [default: all]")
     ] = None,
     hidden: Annotated[int | None, typer.Option(help="Units of the first layer.")] = None,
     channels: Annotated[int | None, typer.Option(help="Channels of the smallest map.")] = None,
@@ -58,6 +58,14 @@ def pretrain(
         bool | None,
         typer.Option("--soft-labels/--hard-labels", help="Learn labels too. [default: soft]"),
     ] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment",
+            help="Distort half of the real images. [default: below 20,000 training images]",
+        ),
+    ] = None,
+    start: Annotated[Path | None, typer.Option(help="A teacher's artefact to go on from.")] = None,
     warm_start_steps: Annotated[
         int | None,
         typer.Option(help="Steps of drawing real images before meta-training. [default: 800]"),

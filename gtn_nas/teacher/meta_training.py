@@ -32,6 +32,8 @@ Exchange = Callable[[Sequence[int]], "list[MetaGradient]"]
 """From the seeds of a step's learners to their meta-gradients, less those that were lost."""
 
 MAX_SKIPPED_IN_A_ROW = 10
+WARM_UP = 20
+"""Outer steps in which the outer rates rise: Adam's first steps move every weight alike."""
 TINY = 1e-12
 
 
@@ -46,8 +48,9 @@ class MetaConfig:
         window: inner steps that are differentiated; they are placed at random in the lesson.
             ``None`` for all.
         loss_every: inner steps between intermediate meta-losses inside the window.
-        learning_rate: outer rate of generator and curriculum; it falls by a cosine to a tenth, as
-            all outer rates do.
+        learning_rate: outer rate of the generator, or of learned pixels; it rises over the first
+            steps and falls by a cosine to a tenth, as all outer rates do.
+        noise_learning_rate: outer rate of learned noise.
         label_learning_rate: outer rate of learned labels.
         step_size_learning_rate: outer rate of the learners' rates and momenta.
         clip_factor: largest gradient norm of a learner, in multiples of the moving geometric mean.
@@ -58,10 +61,11 @@ class MetaConfig:
     learners_per_step: int = 1
     real_batch_size: int = 512
     window: int | None = None
-    loss_every: int = 8
-    learning_rate: float = 0.001
-    label_learning_rate: float = 0.04
-    step_size_learning_rate: float = 0.003
+    loss_every: int = 16
+    learning_rate: float = 0.003
+    noise_learning_rate: float = 0.1
+    label_learning_rate: float = 0.1
+    step_size_learning_rate: float = 0.05
     clip_factor: float = 2.0
     seed: int = 0
 
@@ -217,8 +221,9 @@ class MetaTrainer:
         scales = [self._clip(result.norm) / len(results) for result in results]
         progress = self.iteration / config.iterations
         decay = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress))
+        rise = min(1.0, (self.iteration + 1) / min(WARM_UP, 1 + config.iterations // 10))
         for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * decay
+            group["lr"] = group["base"] * decay * rise
         for index, parameter in enumerate(self.parameters):
             parts = [s * r.gradients[index] for s, r in zip(scales, results, strict=True)]
             parameter.grad = torch.stack(parts).sum(0)
@@ -270,6 +275,8 @@ def _parameter_groups(source: Teacher | RealData, config: MetaConfig) -> list[di
             continue
         if name.startswith("step_sizes."):
             rate = config.step_size_learning_rate
+        elif name == "noise":
+            rate = config.noise_learning_rate
         elif name == "label_logits":
             rate = config.label_learning_rate
         else:
