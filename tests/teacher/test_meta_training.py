@@ -95,6 +95,15 @@ def test_every_curriculum_learns_what_it_may(make_trainer, curriculum):
     assert {n: not torch.equal(before[n], after[n]) for n in before} == may
 
 
+def test_outer_rates_rise_before_they_fall(make_trainer):
+    trainer = make_trainer(make_teacher(inner_steps=1), iterations=50)
+    rates = [trainer.optimiser.param_groups[0]["lr"] for _ in trainer.run()]
+    highest = rates.index(max(rates))
+    assert highest == 50 // 10
+    assert rates[: highest + 1] == sorted(rates[: highest + 1])
+    assert rates[0] == pytest.approx(trainer.optimiser.param_groups[0]["base"] / 6)
+
+
 def test_the_control_learns_step_sizes_alone(make_trainer, digits):
     images, labels = train_images(digits)
     control = RealData(images.clone(), labels.clone(), STEPS, BATCH)
@@ -108,7 +117,12 @@ def test_the_control_learns_step_sizes_alone(make_trainer, digits):
 
 
 def test_outer_rates_fall_to_a_tenth(make_trainer):
-    own = {"learning_rate": 1e-3, "label_learning_rate": 1e-2, "step_size_learning_rate": 1e-4}
+    own = {
+        "learning_rate": 1e-3,
+        "noise_learning_rate": 5e-3,
+        "label_learning_rate": 1e-2,
+        "step_size_learning_rate": 1e-4,
+    }
     trainer = make_trainer(make_teacher(inner_steps=1), iterations=6, **own)
     rates = [{group["lr"] for group in trainer.optimiser.param_groups} for _ in trainer.run()]
     assert sorted(rates[0]) == pytest.approx(sorted(own.values()))
