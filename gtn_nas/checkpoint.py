@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gtn_nas.errors import ConfigError, EnvironmentFailure, TeacherError
-from gtn_nas.files import whole_file
+from gtn_nas.files import TEMPORARY, whole_file
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -63,8 +63,7 @@ class Checkpoint:
         packed = io.BytesIO()
         torch.save(state, packed)
         try:
-            with self._store.open_output_stream(self._key) as stream:
-                stream.write(packed.getvalue())
+            _write(self._store, self._key, packed.getvalue())
         except OSError as error:
             raise EnvironmentFailure(f"cannot write {self.place}: {error}") from error
 
@@ -92,11 +91,18 @@ class Checkpoint:
             ) from error
 
     def remove(self) -> None:
-        """Remove the state, if there is one."""
-        if self._store is None:
-            Path(self._key).unlink(missing_ok=True)
-        elif self.exists():
-            self._store.delete_file(self._key)
+        """Remove the state, if there is one.
+
+        Raises:
+            EnvironmentFailure: it cannot be removed.
+        """
+        try:
+            if self._store is None:
+                Path(self._key).unlink(missing_ok=True)
+            elif self.exists():
+                self._store.delete_file(self._key)
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot remove {self.place}: {error}") from error
 
     def _read(self) -> bytes:
         try:
@@ -106,6 +112,20 @@ class Checkpoint:
                 return bytes(stream.read())
         except OSError as error:
             raise EnvironmentFailure(f"cannot read {self.place}: {error}") from error
+
+
+def _write(store: FileSystem, key: str, content: bytes) -> None:
+    """Write an object; a store shows it once it is closed, a shared disk once it is renamed."""
+    from pyarrow.fs import LocalFileSystem
+
+    local = isinstance(store, LocalFileSystem)
+    written = f"{key}{TEMPORARY}" if local else key
+    if local:
+        store.create_dir(str(Path(key).parent), recursive=True)
+    with store.open_output_stream(written) as stream:
+        stream.write(content)
+    if local:
+        store.move(written, key)
 
 
 def _object_store(uri: str) -> tuple[FileSystem, str]:

@@ -350,6 +350,11 @@ class Pretraining:
                     f"{place} holds an unfinished meta-training; continue it with --resume, "
                     "delete it, or choose another --out"
                 )
+            if self.out.exists():
+                raise TeacherError(
+                    f"{self.out} exists already; use it with --teacher, delete it, or choose "
+                    "another --out"
+                )
             return
         if not exists:
             raise TeacherError(f"no checkpoint at {place}; start without --resume")

@@ -98,6 +98,9 @@ def make_teacher_for(config: SearchConfig) -> Path:
     Returns:
         The artefact's path: ``<dataset>-<space>.safetensors`` here. A meta-training of it that was
         interrupted is continued.
+
+    Raises:
+        TeacherError: there is such a file already.
     """
     from gtn_nas.config import DataConfig
 

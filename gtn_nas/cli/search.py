@@ -97,7 +97,7 @@ def _prepared(config: SearchConfig, resume: bool) -> Search:
             raise
         typer.echo(f"{error}", err=True)
         if not _agrees("Make it now?"):
-            raise
+            raise typer.Exit(error.exit_code) from error
         teacher = pretrain.make_teacher_for(config)
         return Search(config.model_copy(update={"teacher": str(teacher)}), resume=resume)
 
