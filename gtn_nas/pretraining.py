@@ -227,7 +227,9 @@ class Pretraining:
             control.step_sizes.start_at(rate)
             accuracies[rate] = sum(self._accuracies(lesson, "start rate", learners)) / learners
             yield Progress("learning rates", done, len(START_RATES), 1 - accuracies[rate])
-        trainer.source.step_sizes.start_at(max(START_RATES, key=accuracies.__getitem__))
+        best = max(START_RATES, key=accuracies.__getitem__)
+        # Half of it: what is best for real batches is near what some learners cannot bear.
+        trainer.source.step_sizes.start_at(best / 2)
 
     def _warm_start(self) -> Iterator[Progress]:
         """Let the generator draw distorted training images before it learns to teach."""

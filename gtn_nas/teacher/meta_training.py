@@ -65,7 +65,7 @@ class MetaConfig:
     learning_rate: float = 0.003
     noise_learning_rate: float = 0.1
     label_learning_rate: float = 0.1
-    step_size_learning_rate: float = 0.05
+    step_size_learning_rate: float = 0.02
     clip_factor: float = 2.0
     seed: int = 0
 
