@@ -1,9 +1,6 @@
 import math
-import os
 import random
 import shutil
-import sys
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtn_nas import pretraining
-from gtn_nas.config import PretrainConfig
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import ConfigError, EnvironmentFailure, MetaTrainingError, TeacherError
 from gtn_nas.learners import (
@@ -30,9 +26,16 @@ from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
 from gtn_nas.teacher.curriculum import real_lesson
 
-RATES, WARM_START, ITERATIONS = 2, 5, 4
-BEFORE = RATES + WARM_START
-"""What is reported before the first outer step."""
+from .tiny_pretraining import (
+    BEFORE,
+    ITERATIONS,
+    RATES,
+    WARM_START,
+    abandon,
+    content,
+    finished,
+    tiny_configs,
+)
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -40,43 +43,7 @@ seeds = st.integers(0, 2**31 - 1)
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     """Make the configuration of a meta-training of seconds, which saves every second step."""
-    monkeypatch.setattr(pretraining, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(pretraining, "START_RATES", (1.6, 0.4))
-
-    def make(name="teacher", **values):
-        tiny = {
-            "batch_size": 10,
-            "inner_steps": 3,
-            "meta_iterations": ITERATIONS,
-            "warm_start_steps": WARM_START,
-            "hidden": 16,
-            "channels": 8,
-            "noise_dim": 4,
-            "window": 2,
-        }
-        return PretrainConfig(**tiny | {"out": tmp_path / f"{name}.safetensors"} | values)
-
-    return make
-
-
-def finished(config, **options):
-    """Run a meta-training to its end; return its artefact's path."""
-    run = Pretraining(config, **options)
-    for _ in run.run():
-        pass
-    return run.finish(learners=1)[0]
-
-
-def content(path):
-    """All that an artefact says; its bytes may differ by the order of safetensors' metadata."""
-    teacher, header = load_teacher(path)
-    return header, {name: weight.tolist() for name, weight in teacher.named_parameters()}
-
-
-def abandon(config, after):
-    """Stop after so many steps of meta-training, as a crash would."""
-    for _ in islice(Pretraining(config).run(), BEFORE + after):
-        pass
+    return tiny_configs(tmp_path, monkeypatch)
 
 
 # what comes out
@@ -350,72 +317,3 @@ def test_a_lesson_is_judged_by_validation_images_and_divergence_counts_as_zero(c
     assert all(0.3 < accuracy <= 1 for accuracy in accuracies[:2])
     assert accuracies[0] != accuracies[1]
     assert accuracies[2] == 0
-
-
-# distributed
-
-
-class Fragile(ConvChain):
-    """Ends the first worker that builds a learner while there is a mark."""
-
-    mark: ClassVar = Path("none")
-    driver: ClassVar = os.getpid()
-
-    def build(self, *args):
-        if self.mark.exists() and os.getpid() != self.driver:
-            with suppress(FileNotFoundError):
-                self.mark.unlink()
-                os._exit(1)
-        return super().build(*args)
-
-
-@pytest.fixture
-def by_value(ray_local):
-    """Let workers use this module, which they cannot import."""
-    from ray import cloudpickle
-
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-
-
-def weights_after(run, steps):
-    """Teacher's weights after some outer steps."""
-    taken = [p for p in islice(run.run(), BEFORE + steps) if p.stage == "meta-training"]
-    assert len(taken) == steps
-    return [weight.detach().clone() for weight in run.trainer.source.parameters()]
-
-
-@pytest.fixture
-def one_thread():
-    """As many threads as a worker has."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def test_two_workers_are_one_process_with_two_learners(config, by_value, one_thread):
-    alone = weights_after(Pretraining(config("alone", learners_per_step=2)), 2)
-    together = weights_after(Pretraining(config("together", workers=2)), 2)
-    for one, other in zip(together, alone, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)
-
-
-def test_a_killed_worker_costs_its_learner_not_the_run(config, by_value, tmp_path, monkeypatch):
-    monkeypatch.setattr(Fragile, "mark", tmp_path / "mark")
-    Fragile.mark.touch()
-    run = Pretraining(config(workers=2, space=f"{__name__}:Fragile"))
-    learners = []
-    apply = run.trainer.apply
-    monkeypatch.setattr(run.trainer, "apply", lambda r: (learners.append(len(r)), apply(r)))
-    assert [p.done for p in run.run()][BEFORE:] == [1, 2, 3, 4]
-    assert not Fragile.mark.exists()
-    assert learners == [1, 2, 2, 2]
-    assert run.trainer.skipped == 0
-
-
-def test_workers_may_change_on_resume_and_their_number_may_not_change_the_mean(config, by_value):
-    undisturbed = content(finished(config("undisturbed", workers=2)))
-    abandon(config(workers=2), after=3)
-    with pytest.raises(TeacherError, match="belongs to other settings"):
-        Pretraining(config(workers=1), resume=True)
-    assert content(finished(config(workers=2), resume=True)) == undisturbed

@@ -1,0 +1,69 @@
+"""How good is the MNIST teacher that ships, for architectures it never saw?
+
+Thirty ``conv_chain`` learners that no meta-training has seen, of all heads and normalisations, take
+32 steps on the teacher's batches and are scored on the test split. Beside them the same networks
+after 32 steps on real batches and after one real epoch, each with a learning rate and momentum
+tuned on other learners.
+
+Run with ``python -m experiments.mnist_teacher --data-dir DIR [--teacher FILE]``; it goes on after a
+kill.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from experiments.common import Table, bootstrap, machine, markdown
+from experiments.mnist import LessonFor, RealSteps, accuracies, fixed
+from gtn_nas.data import load_dataset
+from gtn_nas.learners import LearnerSampler
+from gtn_nas.spaces import get_space
+from gtn_nas.teacher.artifact import load_teacher, resolve_teacher
+
+LEARNERS, TUNING = 30, 6
+
+
+def main() -> None:
+    """Measure what is missing, print the table and keep every learner's accuracy."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--teacher", default="mnist-conv_chain")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    path = resolve_teacher(asked.teacher)
+    teacher, header = load_teacher(path)
+    with torch.no_grad():
+        lesson = teacher.lesson()
+    dataset = load_dataset("mnist", data_dir=asked.data_dir)
+    space, device = get_space("conv_chain"), torch.device("cpu")
+    learner = LearnerSampler(space, dataset.image_shape, 10, device, held_out=True)
+    real = RealSteps(dataset, header.batch_size)
+    epoch = len(dataset.train) // header.batch_size
+    table, rows = Table("mnist_teacher"), []
+    arms = {"teacher": 0, "32 real steps, tuned": lesson.steps, "one real epoch, tuned": epoch}
+    for arm, steps in arms.items():
+        identity = {"teacher": path.stem, "arm": arm}
+        if not table.has(**identity, learner=LEARNERS - 1):
+            lessons: LessonFor = fixed(lesson)
+            if steps:
+                choice = real.tuned(steps, learner, TUNING if steps == lesson.steps else 2)
+                lessons = real.lessons(steps, *choice)
+            for i, accuracy in enumerate(accuracies(lessons, learner, dataset, "test", LEARNERS)):
+                row = {**identity, "learner": i}
+                if not table.has(**row):
+                    table.add(row | {"test_accuracy": accuracy})
+        found = [r for r in table.rows if r["teacher"] == path.stem and r["arm"] == arm]
+        values = np.array([float(r["test_accuracy"]) for r in found])
+        low, high = bootstrap(lambda chosen, v=values: float(v[chosen].mean()), len(values))
+        ends = f"{values.min():.2%}", f"{values.max():.2%}"
+        rows.append([arm, f"{values.mean():.2%}", f"{low:.2%} to {high:.2%}", *ends])
+    print(machine())
+    print(markdown(["arm", "mean test accuracy", "95 % interval", "worst", "best"], rows))
+
+
+if __name__ == "__main__":
+    main()
