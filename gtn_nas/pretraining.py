@@ -44,6 +44,8 @@ from gtn_nas.trial import derived_seed
 
 START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
 """Learning rates that meta-training may start from; the one that suits real batches is taken."""
+START_SHARE = 0.5
+"""Of that rate; what is best for real batches is near what some learners cannot bear."""
 RATE_SCALES = (1.0, 0.85, 0.7, 0.6, 0.5)
 """What the learned rates are multiplied with, at the end, as long as that helps."""
 MEASURED_IMAGES = 1000
@@ -228,8 +230,7 @@ class Pretraining:
             accuracies[rate] = sum(self._accuracies(lesson, "start rate", learners)) / learners
             yield Progress("learning rates", done, len(START_RATES), 1 - accuracies[rate])
         best = max(START_RATES, key=accuracies.__getitem__)
-        # Half of it: what is best for real batches is near what some learners cannot bear.
-        trainer.source.step_sizes.start_at(best / 2)
+        trainer.source.step_sizes.start_at(best * START_SHARE)
 
     def _warm_start(self) -> Iterator[Progress]:
         """Let the generator draw distorted training images before it learns to teach."""

@@ -138,7 +138,8 @@ class MetaTrainer:
         self.images, self.labels, self.augment = images, labels, augment
         groups = _parameter_groups(source, config)
         self.parameters = [p for group in groups for p in group["params"]]
-        self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.9), eps=1e-5)
+        # Gradients of single noise values and labels are of the order of 1e-6: eps is far below.
+        self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.9), eps=1e-8)
         self.exchange: Exchange = lambda seeds: [self.meta_gradient(seed) for seed in seeds]
         self.iteration = 0
         self.log_norm: float | None = None
