@@ -62,7 +62,7 @@ def gradients(trainer):
 
 
 def test_the_meta_loss_falls(make_trainer):
-    settings = {"iterations": 80, "learning_rate": 0.02, "real_batch_size": 256}
+    settings = {"iterations": 80, "real_batch_size": 256}
     steps = list(make_trainer(make_teacher(batch_size=40), **settings).run())
     losses, accuracies = [s.meta_loss for s in steps], [s.accuracy for s in steps]
     assert mean(losses[-10:]) < 0.9 * mean(losses[:10])
