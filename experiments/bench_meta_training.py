@@ -92,6 +92,7 @@ def plain_step(teacher: Teacher, images: Tensor, labels: Tensor) -> Step:
     learned = [p for p in teacher.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(learned, lr=LEARNING_RATE)
     generator, noise, logits = teacher.generator, teacher.noise, teacher.label_logits
+    # A full curriculum with soft labels has all three; this tells the type checker.
     assert generator is not None and noise is not None and logits is not None  # noqa: S101, PT018
 
     def step(iteration: int) -> None:

@@ -233,7 +233,7 @@ class Pretraining:
         trainer.source.step_sizes.start_at(best * START_SHARE)
 
     def _warm_start(self) -> Iterator[Progress]:
-        """Let the generator draw distorted training images before it learns to teach."""
+        """Let the generator draw training images before it learns to teach."""
         teacher, total = self.trainer.source, self.config.warm_start_steps
         if not isinstance(teacher, Teacher):
             return
@@ -254,7 +254,7 @@ class Pretraining:
 
     @torch.no_grad()
     def lesson(self, seed: int) -> Lesson:
-        """Return the lesson as it stands; only the real-data control depends on the seed."""
+        """Return the lesson as it stands; a seed decides orders, fresh noise and real batches."""
         return self.trainer.source.lesson(torch.Generator().manual_seed(seed))
 
     def finish(self, learners: int = 20) -> tuple[Path | None, float]:
