@@ -21,6 +21,9 @@ from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
 from gtn_nas.teacher.meta_training import MetaConfig, MetaGradient, MetaTrainer
 from gtn_nas.trial import derived_seed
 
+CONTINUED_SCALE = 1 / 3
+"""Outer rates of a teacher that goes on, in those of a new one: at full rates it unlearned a third
+of its way within fifty steps."""
 AUGMENT_BELOW = 20_000
 """With fewer training images than that, a teacher sees half of them distorted by default."""
 
@@ -36,6 +39,7 @@ def meta_config(config: PretrainConfig) -> MetaConfig:
         learners_per_step=config.learners_per_step or config.workers or 1,
         learning_rate=config.learning_rate,
         window=config.window,
+        rate_scale=1.0 if config.start is None else CONTINUED_SCALE,
         seed=config.seed,
     )
 

@@ -2,7 +2,7 @@ import pytest
 
 from gtn_nas.config import PretrainConfig
 from gtn_nas.errors import ConfigError
-from gtn_nas.meta_workers import teacher_sizes
+from gtn_nas.meta_workers import meta_config, teacher_sizes
 
 from .photos import make_dataset
 
@@ -33,6 +33,11 @@ def test_what_is_asked_for_is_taken():
     found = sizes(image_shape, 70, batch_size=70, channels=64, curriculum="none", inner_steps=5)
     assert (found.batch_size, found.channels, found.curriculum) == (70, 64, "none")
     assert (found.image_shape, found.num_classes, found.inner_steps) == (image_shape, 70, 5)
+
+
+def test_a_teacher_that_goes_on_takes_smaller_steps(tmp_path):
+    assert meta_config(PretrainConfig()).rate_scale == 1
+    assert meta_config(PretrainConfig(start=tmp_path / "teacher.safetensors")).rate_scale < 0.5
 
 
 def test_a_batch_smaller_than_the_classes_is_refused():

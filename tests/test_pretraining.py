@@ -4,12 +4,14 @@ import shutil
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from gtn_nas import pretraining
 from gtn_nas.data import load_dataset
@@ -22,6 +24,7 @@ from gtn_nas.learners import (
 )
 from gtn_nas.pretraining import Pretraining
 from gtn_nas.spaces import SPACES, get_space
+from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
 from gtn_nas.teacher.curriculum import real_lesson
@@ -291,6 +294,22 @@ def test_a_sample_is_on_the_wanted_side_of_the_rule(space, seed, held_out):
     architecture = sample_architecture(get_space(space), seed, held_out=held_out)
     assert is_held_out(architecture) == held_out
     assert architecture == sample_architecture(get_space(space), seed, held_out=held_out)
+
+
+class Few(SearchSpace):
+    """One network, which is on one side of the rule."""
+
+    name = "few"
+    choices = MappingProxyType({"width": (1,)})
+
+    def build(self, architecture, input_shape, num_classes, scale="proxy"):
+        return nn.Linear(math.prod(input_shape), num_classes)
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_a_space_with_nothing_on_a_side_gives_what_it_has(held_out):
+    space = Few()
+    assert sample_architecture(space, 0, held_out=held_out) == space.architecture({"width": 1})
 
 
 @pytest.mark.parametrize("space", SPACES)

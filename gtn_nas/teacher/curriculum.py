@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from gtn_nas.config import Curriculum
 from gtn_nas.teacher.generator import Generator
 from gtn_nas.teacher.inner_loop import Lesson
 
+DRAWN_AT_ONCE = 4096
+"""Images of one pass of the generator; of a longer lesson, whole batches up to that many."""
 MAX_LEARNING_RATE = 4.0
 SMOOTHING = 0.1
 """Probability that learned labels start with outside their own class."""
@@ -121,7 +124,7 @@ class Teacher(nn.Module):
             self.label_logits = nn.Parameter(smooth.log())
 
     def lesson(self, rng: torch.Generator | None = None) -> Lesson:
-        """Draw all batches in one pass of the generator.
+        """Draw all batches, in as few passes of the generator as memory is meant to bear.
 
         Args:
             rng: decides fresh noise and random orders; by default they are always the same.
@@ -143,8 +146,21 @@ class Teacher(nn.Module):
         if noise is None:
             size = (*self.labels.shape, self.config.noise_dim)
             noise = torch.randn(size, generator=rng).to(self.labels.device)
-        images: Tensor = self.generator(noise.flatten(0, 1), self.labels.flatten())
+        images = self._drawn(self.generator, noise.flatten(0, 1), self.labels.flatten())
         return images.view(*self.labels.shape, *images.shape[1:])
+
+    def _drawn(self, generator: Generator, noise: Tensor, labels: Tensor) -> Tensor:
+        """Draw images part by part; the graphs of several parts are made again when they are due.
+
+        Batch normalisation sees the images of its part alone, here and in a backward pass.
+        """
+        batch = self.config.batch_size
+        size = batch * max(1, DRAWN_AT_ONCE // batch)
+        parts = list(zip(noise.split(size), labels.split(size), strict=True))
+        if len(parts) == 1:
+            drawn: Tensor = generator(noise, labels)
+            return drawn
+        return torch.cat([checkpoint(generator, *part, use_reentrant=False) for part in parts])
 
     def _order(self, rng: torch.Generator) -> Tensor | None:
         """Return ``(T, B)`` places of the images to show; ``None`` for all in their order."""

@@ -53,6 +53,7 @@ class MetaConfig:
         noise_learning_rate: outer rate of learned noise.
         label_learning_rate: outer rate of learned labels.
         step_size_learning_rate: outer rate of the learners' rates and momenta.
+        rate_scale: what all four outer rates are multiplied with.
         clip_factor: largest gradient norm of a learner, in multiples of the moving geometric mean.
         seed: seed of everything random.
     """
@@ -65,7 +66,8 @@ class MetaConfig:
     learning_rate: float = 0.003
     noise_learning_rate: float = 0.1
     label_learning_rate: float = 0.1
-    step_size_learning_rate: float = 0.02
+    step_size_learning_rate: float = 0.005
+    rate_scale: float = 1.0
     clip_factor: float = 2.0
     seed: int = 0
 
@@ -282,5 +284,5 @@ def _parameter_groups(source: Teacher | RealData, config: MetaConfig) -> list[di
             rate = config.label_learning_rate
         else:
             rate = config.learning_rate
-        groups.setdefault(rate, []).append(parameter)
+        groups.setdefault(rate * config.rate_scale, []).append(parameter)
     return [{"params": parameters, "base": rate} for rate, parameters in groups.items()]

@@ -174,6 +174,16 @@ def test_the_first_layers_halve_the_image_until_about_four_pixels_are_left(side,
         assert sides[halvings - 1] == sides[-1] == math.ceil(side / 2**halvings)
 
 
+@pytest.mark.parametrize("side", [8, 28, 33, 64])
+@pytest.mark.parametrize("depth", SPACE.choices["depth"])
+def test_chains_of_every_depth_end_at_about_four_pixels(depth, side):
+    for halve in SPACE.choices["halve"]:
+        features = build(of_depth(depth, halve=halve), (1, side, side))[:-2]
+        assert features(torch.randn(1, 1, side, side)).shape[-1] == math.ceil(
+            side / 2 ** halvings_of(side)
+        )
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     seed=seeds,

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gtn_nas.teacher import curriculum as curriculum_module
 from gtn_nas.teacher.curriculum import (
     MAX_LEARNING_RATE,
     SMOOTHING,
@@ -51,6 +52,24 @@ def test_classes_are_spread_evenly_over_each_batch_and_the_lesson(steps, batch, 
         counts = torch.bincount(part, minlength=classes)
         assert len(counts) == classes
         assert counts.max() - counts.min() <= 1
+
+
+def test_a_long_lesson_is_drawn_in_parts_that_are_learned_as_one(monkeypatch):
+    monkeypatch.setattr(curriculum_module, "DRAWN_AT_ONCE", 2 * BATCH + 1)
+    teacher = make_teacher(inner_steps=4)
+    images = teacher.lesson().images
+    noise, labels = teacher.noise, teacher.labels
+    halves = [
+        teacher.generator(noise[part].flatten(0, 1), labels[part].flatten()).view(2, BATCH, *SHAPE)
+        for part in (slice(2), slice(2, 4))
+    ]
+    assert torch.equal(images, torch.cat(halves))
+    learned = [p for n, p in teacher.named_parameters() if n.startswith(("noise", "generator"))]
+    given = torch.randn(images.shape)
+    found = torch.autograd.grad(images, learned, given)
+    wanted = torch.autograd.grad(torch.cat(halves), learned, given)
+    for gradient, expected in zip(found, wanted, strict=True):
+        assert torch.allclose(gradient, expected, atol=1e-6)
 
 
 # curricula

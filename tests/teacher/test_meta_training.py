@@ -116,6 +116,14 @@ def test_the_control_learns_step_sizes_alone(make_trainer, digits):
     assert torch.equal(control.labels, labels)
 
 
+def test_all_outer_rates_are_scaled_together(make_trainer):
+    bases = [
+        [group["base"] for group in make_trainer(rate_scale=scale).optimiser.param_groups]
+        for scale in (1.0, 0.25)
+    ]
+    assert bases[1] == pytest.approx([rate / 4 for rate in bases[0]])
+
+
 def test_outer_rates_fall_to_a_tenth(make_trainer):
     own = {
         "learning_rate": 1e-3,
