@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +16,10 @@ import torch
 from gtn_nas.checkpoint import Checkpoint
 from gtn_nas.config import PretrainConfig
 from gtn_nas.data import load_dataset
-from gtn_nas.data.base import PROXY_SIDE, Split
+from gtn_nas.data.base import PROXY_SIDE
 from gtn_nas.errors import ConfigError, ResourceError, TeacherError
 from gtn_nas.estimate import Estimate, estimate
-from gtn_nas.learners import LearnerSampler, lesson_accuracies
+from gtn_nas.examination import HELD_OUT, Examiner, calibrate, try_start_rates
 from gtn_nas.memory import keep_freed_memory
 from gtn_nas.meta_workers import (
     AUGMENT_BELOW,
@@ -46,10 +45,6 @@ START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
 """Learning rates that meta-training may start from; the one that suits real batches is taken."""
 START_SHARE = 0.5
 """Of that rate; what is best for real batches is near what some learners cannot bear."""
-RATE_SCALES = (1.0, 0.85, 0.7, 0.6, 0.5)
-"""What the learned rates are multiplied with, at the end, as long as that helps."""
-MEASURED_IMAGES = 1000
-"""Validation images that learners are scored on at most; their order is random."""
 CHANGEABLE = {
     "out",
     "checkpoint",
@@ -215,21 +210,15 @@ class Pretraining:
             )
         self.trainer.source.load_state_dict(teacher.state_dict())
 
-    def _choose_start_rate(self, learners: int = 6) -> Iterator[Progress]:
+    def _choose_start_rate(self) -> Iterator[Progress]:
         """Start the learned rates where real batches teach best."""
         sizes, trainer = self.sizes, self.trainer
         control = RealData(trainer.images, trainer.labels, sizes.inner_steps, sizes.batch_size)
         accuracies: dict[float, float] = {}
-
-        @torch.no_grad()
-        def lesson(seed: int) -> Lesson:
-            return control.lesson(torch.Generator().manual_seed(seed))
-
-        for done, rate in enumerate(START_RATES, start=1):
-            control.step_sizes.start_at(rate)
-            accuracies[rate] = sum(self._accuracies(lesson, "start rate", learners)) / learners
-            yield Progress("learning rates", done, len(START_RATES), 1 - accuracies[rate])
-        best = max(START_RATES, key=accuracies.__getitem__)
+        for rate, accuracy in try_start_rates(START_RATES, control, self.examiner):
+            accuracies[rate] = accuracy
+            yield Progress("learning rates", len(accuracies), len(START_RATES), 1 - accuracy)
+        best = max(accuracies, key=accuracies.__getitem__)
         trainer.source.step_sizes.start_at(best * START_SHARE)
 
     def _warm_start(self) -> Iterator[Progress]:
@@ -250,7 +239,7 @@ class Pretraining:
 
     def held_out_accuracy(self, learners: int) -> float:
         """Return the mean validation accuracy (0-1) of never-seen learners after the lesson."""
-        return sum(self._accuracies(self.lesson, "held out", learners)) / learners
+        return self.examiner.accuracy(self.lesson, HELD_OUT, learners)
 
     @torch.no_grad()
     def lesson(self, seed: int) -> Lesson:
@@ -269,7 +258,7 @@ class Pretraining:
         """
         teacher = self.trainer.source
         round_to_16_bits(teacher)
-        scale = self._calibrate(2 * learners)
+        scale = calibrate(teacher.step_sizes, self.lesson, self.examiner, 2 * learners)
         accuracy = self.held_out_accuracy(learners)
         path: Path | None = None
         if isinstance(teacher, Teacher):
@@ -278,55 +267,15 @@ class Pretraining:
         self.checkpoint.remove()
         return path, accuracy
 
-    def _calibrate(self, learners: int) -> float:
-        """Scale the learned rates to what suits most learners; return the scale.
-
-        The outer steps drive rates to the edge of what learners can bear, since the few that they
-        upset have their gradients clipped. A little less costs the others nothing.
-        """
-        step_sizes = self.trainer.source.step_sizes
-        learned = step_sizes.log_rate.detach().clone()
-
-        @torch.no_grad()
-        def set_scale(scale: float) -> None:
-            step_sizes.log_rate.copy_((learned + math.log(scale)).half())
-
-        def accuracy(scale: float) -> float:
-            set_scale(scale)
-            return sum(self._accuracies(self.lesson, "calibration", learners))
-
-        best, highest = RATE_SCALES[0], accuracy(RATE_SCALES[0])
-        for scale in RATE_SCALES[1:]:
-            found = accuracy(scale)
-            if found <= highest:
-                break  # still smaller rates would teach less
-            best, highest = scale, found
-        set_scale(best)
-        return best
-
     @property
-    def _validation(self) -> Split:
-        """The images that learners are scored on."""
-        validation = self.dataset.validation
-        images, labels = validation.images, validation.labels
-        return Split(images[:MEASURED_IMAGES], labels[:MEASURED_IMAGES])
+    def examiner(self) -> Examiner:
+        """What teaches and scores fresh learners."""
+        return Examiner(self.space, self.dataset, self.device, self.config.seed)
 
     def _augments(self) -> bool:
         """Tell whether real images are distorted."""
         few = len(self.dataset.train) < AUGMENT_BELOW
         return few if self.config.augment is None else self.config.augment
-
-    def _sampler(self, *, held_out: bool = False) -> LearnerSampler:
-        shape, classes = self.dataset.image_shape, self.dataset.num_classes
-        return LearnerSampler(self.space, shape, classes, self.device, held_out)
-
-    def _accuracies(
-        self, lesson_for: Callable[[int], Lesson], purpose: str, learners: int
-    ) -> list[float]:
-        """Return validation accuracies (0-1) of fresh learners; ``purpose`` decides which."""
-        seeds = [derived_seed(self.config.seed, purpose, i) for i in range(learners)]
-        sampler = self._sampler(held_out=purpose == "held out")
-        return lesson_accuracies(lesson_for, sampler, self.dataset, self._validation, seeds)
 
     def _identity(self) -> str:
         """Return all that must be equal for a checkpoint to be continued."""

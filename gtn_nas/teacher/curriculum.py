@@ -156,7 +156,7 @@ class Teacher(nn.Module):
         """
         batch = self.config.batch_size
         size = batch * max(1, DRAWN_AT_ONCE // batch)
-        parts = list(zip(noise.split(size), labels.split(size), strict=True))
+        parts = list(zip(torch.split(noise, size), torch.split(labels, size), strict=True))
         if len(parts) == 1:
             drawn: Tensor = generator(noise, labels)
             return drawn
