@@ -49,9 +49,10 @@ class Options:
 
     def config(self, name: str, **values: Any) -> PretrainConfig:
         """Return the meta-training of an arm, of the size that the budget allows."""
-        sizes: dict[str, Any] = {"channels": 32}
+        # This family bears larger steps, and whole lessons, than ``conv_chain`` does.
+        sizes: dict[str, Any] = {"channels": 32, "learning_rate": 0.003, "window": 32}
         if self.budget == "small":
-            sizes |= {"image_size": 14, "inner_steps": 16, "batch_size": 64}
+            sizes |= {"image_size": 14, "inner_steps": 16, "window": 16, "batch_size": 64}
             sizes |= {"hidden": 128, "channels": 16, "meta_iterations": 200}
             sizes |= {"warm_start_steps": 300}
         else:

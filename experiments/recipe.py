@@ -51,14 +51,16 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
     {
         "the recipe": Arm(),
         "noise as slow as the generator": Arm(meta={"noise_learning_rate": 0.003}),
-        "step sizes at 0.003": Arm(meta={"step_size_learning_rate": 0.003}),
+        "noise at 0.1": Arm(meta={"noise_learning_rate": 0.1}),
+        "step sizes at 0.02": Arm(meta={"step_size_learning_rate": 0.02}),
         "step sizes at 0.05": Arm(meta={"step_size_learning_rate": 0.05}),
-        "labels at 0.04": Arm(meta={"label_learning_rate": 0.04}),
+        "labels at 0.1": Arm(meta={"label_learning_rate": 0.1}),
         "hard labels": Arm({"soft_labels": False}),
         "half of the real images distorted": Arm({"augment": True}),
         "no warm start": Arm({"warm_start_steps": 0}),
         "windows of half the lesson": Arm({"window": 8}),
         "a loss at every second step": Arm(meta={"loss_every": 2}),
+        "generator at 0.001": Arm({"learning_rate": 0.001}),
         "generator at 0.01": Arm({"learning_rate": 0.01}),
     }
 )

@@ -106,7 +106,7 @@ class PretrainConfig(DataConfig):
         learners_per_step: learners whose meta-gradients are averaged; by default one for each
             worker.
         learning_rate: outer learning rate of the generator.
-        window: inner steps that are differentiated, placed at random; by default all.
+        window: inner steps that are differentiated, placed at random; by default half of them.
         hidden: units of the generator's first layer.
         channels: channels of the generator's smallest feature map; by default 64, and 32 for
             images of more than 32 pixels.
@@ -114,7 +114,8 @@ class PretrainConfig(DataConfig):
         soft_labels: learn the labels' probabilities too.
         augment: distort half of the real images of a meta-loss; by default only where there are so
             few training images that a teacher could learn them by heart.
-        start: a teacher of equal sizes to go on from, instead of the warm start.
+        start: a teacher of equal sizes to go on from, instead of the warm start; all outer rates
+            are then a third.
         warm_start_steps: steps in which the generator learns to draw real training images before
             it learns to teach.
         workers: Ray workers that share the learners of a step; by default none, and this process
@@ -135,7 +136,7 @@ class PretrainConfig(DataConfig):
         "full", "shuffled_batch", "all_shuffled", "none", "fixed_noise", "pixels", "real_data"
     ] = "full"
     learners_per_step: PositiveInt | None = None
-    learning_rate: PositiveFloat = 0.003
+    learning_rate: PositiveFloat = 0.001
     window: PositiveInt | None = None
     hidden: PositiveInt = 256
     channels: PositiveInt | None = None

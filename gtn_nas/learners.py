@@ -36,6 +36,11 @@ def sample_architecture(space: SearchSpace, seed: int, *, held_out: bool) -> Arc
     return architecture
 
 
+def holds_any_out(space: SearchSpace) -> bool:
+    """Tell whether the hold-out rule leaves an architecture of the space to measure with."""
+    return is_held_out(sample_architecture(space, 0, held_out=True))
+
+
 @dataclass(frozen=True)
 class LearnerSampler:
     """Builds freshly sampled learners with fresh weights, both from one seed."""

@@ -38,7 +38,7 @@ def meta_config(config: PretrainConfig) -> MetaConfig:
         iterations=config.meta_iterations,
         learners_per_step=config.learners_per_step or config.workers or 1,
         learning_rate=config.learning_rate,
-        window=config.window,
+        window=config.window or max(1, config.inner_steps // 2),
         rate_scale=1.0 if config.start is None else CONTINUED_SCALE,
         seed=config.seed,
     )

@@ -38,7 +38,7 @@ from gtn_nas.teacher.artifact import (
 )
 from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.inner_loop import Lesson
-from gtn_nas.teacher.warm_start import choose_targets, fit_to_images
+from gtn_nas.teacher.warm_start import warm_start
 from gtn_nas.trial import derived_seed
 
 START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
@@ -226,15 +226,10 @@ class Pretraining:
         teacher, total = self.trainer.source, self.config.warm_start_steps
         if not isinstance(teacher, Teacher):
             return
+        images, labels, augment = self.trainer.images, self.trainer.labels, self.trainer.augment
         seed = derived_seed(self.config.seed, "warm start")
-        rng = torch.Generator().manual_seed(seed)
-        images, labels = self.trainer.images, self.trainer.labels
-        chosen = choose_targets(labels, teacher.labels.flatten(), rng)
-        torch.manual_seed(seed)
-        targets = images[chosen]
-        if self.trainer.augment is not None:
-            targets = self.trainer.augment(targets)
-        for step, loss in enumerate(fit_to_images(teacher, targets, total, rng), start=1):
+        losses = warm_start(teacher, images, labels, augment, total, seed)
+        for step, loss in enumerate(losses, start=1):
             yield Progress("warm start", step, total, loss)
 
     def held_out_accuracy(self, learners: int) -> float:

@@ -18,6 +18,7 @@ from gtn_nas.data import load_dataset
 from gtn_nas.errors import ConfigError, EnvironmentFailure, MetaTrainingError, TeacherError
 from gtn_nas.learners import (
     LearnerSampler,
+    holds_any_out,
     is_held_out,
     lesson_accuracies,
     sample_architecture,
@@ -309,7 +310,9 @@ class Few(SearchSpace):
 @pytest.mark.parametrize("held_out", [True, False])
 def test_a_space_with_nothing_on_a_side_gives_what_it_has(held_out):
     space = Few()
-    assert sample_architecture(space, 0, held_out=held_out) == space.architecture({"width": 1})
+    only = space.architecture({"width": 1})
+    assert sample_architecture(space, 0, held_out=held_out) == only
+    assert holds_any_out(space) == is_held_out(only)
 
 
 @pytest.mark.parametrize("space", SPACES)

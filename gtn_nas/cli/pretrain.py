@@ -49,7 +49,7 @@ def pretrain(
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Outer learning rate.")] = None,
     window: Annotated[
-        int | None, typer.Option(help="Inner steps that are differentiated. [default: all]")
+        int | None, typer.Option(help="Inner steps that are differentiated. [default: half]")
     ] = None,
     hidden: Annotated[int | None, typer.Option(help="Units of the first layer.")] = None,
     channels: Annotated[int | None, typer.Option(help="Channels of the smallest map.")] = None,
@@ -65,7 +65,10 @@ def pretrain(
             help="Distort half of the real images. [default: below 20,000 training images]",
         ),
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="A teacher's artefact to go on from.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="A teacher's artefact to go on from, at a third of the rates."),
+    ] = None,
     warm_start_steps: Annotated[
         int | None,
         typer.Option(help="Steps of drawing real images before meta-training. [default: 800]"),
@@ -112,6 +115,7 @@ def _run(values: dict[str, Any], resume: bool | None) -> Path:
     """Meta-train and tell the result; ``resume=None`` continues where there is a checkpoint."""
     from gtn_nas.cli.progress import StageProgress
     from gtn_nas.config import PretrainConfig, parse
+    from gtn_nas.learners import holds_any_out
     from gtn_nas.pretraining import Pretraining
 
     pretraining = Pretraining(parse(PretrainConfig, values), resume=resume)
@@ -127,6 +131,8 @@ def _run(values: dict[str, Any], resume: bool | None) -> Path:
             shown.say(f"{pretraining.trainer.skipped} steps were not finite and were skipped")
         shown.say("calibrating and measuring")
         path, accuracy = pretraining.finish()
+        if not holds_any_out(pretraining.space):
+            shown.say("the space is too small to hold any out: learners are those it trained with")
     what = path or f"control {pretraining.config.curriculum}"
     typer.echo(f"{what}: held-out learners reach {accuracy:.1%} on validation images")
     return path or pretraining.out

@@ -150,9 +150,14 @@ class Teacher(nn.Module):
         return images.view(*self.labels.shape, *images.shape[1:])
 
     def _drawn(self, generator: Generator, noise: Tensor, labels: Tensor) -> Tensor:
-        """Draw images part by part; the graphs of several parts are made again when they are due.
+        """Draw ``(N, C, H, W)`` images part by part; their graphs are made again when due.
 
         Batch normalisation sees the images of its part alone, here and in a backward pass.
+
+        Args:
+            generator: draws them.
+            noise: ``(N, noise_dim)``.
+            labels: ``(N,)`` class indices.
         """
         batch = self.config.batch_size
         size = batch * max(1, DRAWN_AT_ONCE // batch)

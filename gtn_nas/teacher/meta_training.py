@@ -63,10 +63,10 @@ class MetaConfig:
     real_batch_size: int = 512
     window: int | None = None
     loss_every: int = 16
-    learning_rate: float = 0.003
-    noise_learning_rate: float = 0.1
-    label_learning_rate: float = 0.1
-    step_size_learning_rate: float = 0.005
+    learning_rate: float = 0.001
+    noise_learning_rate: float = 0.03
+    label_learning_rate: float = 0.03
+    step_size_learning_rate: float = 0.003
     rate_scale: float = 1.0
     clip_factor: float = 2.0
     seed: int = 0

@@ -11,7 +11,7 @@ optimisation), section 3, with a squared loss; starting a teacher this way is ou
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,34 @@ BATCH = 512
 LEARNING_RATE = 0.01
 EDGE = 0.99
 """Share of the generator's range that targets lie in; a tanh never reaches its ends."""
+
+
+def warm_start(
+    teacher: Teacher,
+    images: Tensor,
+    labels: Tensor,
+    augment: Callable[[Tensor], Tensor] | None,
+    steps: int,
+    seed: int,
+) -> Iterator[float]:
+    """Fit a teacher to training images, each chosen for the class of a synthetic one.
+
+    Args:
+        teacher: trained in place.
+        images: ``(N, C, H, W)`` normalised training images.
+        labels: ``(N,)`` class indices.
+        augment: distorts the chosen images, if it is there.
+        steps: steps of Adam.
+        seed: decides the choice and the batches.
+
+    Yields:
+        The mean squared error of each step.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    chosen = choose_targets(labels, teacher.labels.flatten(), rng)
+    torch.manual_seed(seed)
+    targets = images[chosen] if augment is None else augment(images[chosen])
+    yield from fit_to_images(teacher, targets, steps, rng)
 
 
 def choose_targets(labels: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
