@@ -130,6 +130,8 @@ class Pretraining:
             train.images.to(self.device), train.labels.to(self.device)
         )
         self._restore(resume)
+        if config.start is not None and self.trainer.iteration == 0:
+            self._start_from(config.start)
 
     def estimate(self) -> Estimate:
         """Find out what the whole meta-training needs.
@@ -149,9 +151,7 @@ class Pretraining:
     def run(self) -> Iterator[Progress]:
         """Take the remaining steps, saving a checkpoint every few."""
         if self.trainer.iteration == 0:
-            if self.config.start is not None:
-                self._start_from(self.config.start)
-            else:
+            if self.config.start is None:
                 yield from self._choose_start_rate()
                 yield from self._warm_start()
         with self._workers():

@@ -204,6 +204,11 @@ def test_a_checkpoint_of_other_settings_is_refused(config, change):
         Pretraining(config(**change), resume=True)
 
 
+def test_a_teacher_to_start_from_that_is_not_there_is_refused_at_once(config, tmp_path):
+    with pytest.raises(TeacherError, match=r"none\.safetensors is not a readable"):
+        Pretraining(config(start=tmp_path / "none.safetensors"))
+
+
 @pytest.mark.parametrize("how", ["empty", "torn", "text", "artefact", "someone else's"])
 def test_a_damaged_checkpoint_is_named(config, how):
     run = Pretraining(config())
