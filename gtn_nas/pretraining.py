@@ -150,10 +150,9 @@ class Pretraining:
 
     def run(self) -> Iterator[Progress]:
         """Take the remaining steps, saving a checkpoint every few."""
-        if self.trainer.iteration == 0:
-            if self.config.start is None:
-                yield from self._choose_start_rate()
-                yield from self._warm_start()
+        if self.trainer.iteration == 0 and self.config.start is None:
+            yield from self._choose_start_rate()
+            yield from self._warm_start()
         with self._workers():
             yield from self._meta_train()
 
