@@ -8,6 +8,7 @@ backward recursion is that of Maclaurin et al. 2015, arXiv 1502.03492, algorithm
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,9 @@ from torch.func import functional_call
 
 from gtn_nas.teacher.inner_loop import LearnerState, Lesson, sgd_step
 from gtn_nas.trial import derived_seed
+
+JUDGED_AT_ONCE = 512
+"""Real images in one pass of a learner, which normalises them by themselves."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +113,21 @@ class _Backward:
     def _judge(self, state: LearnerState, step: int) -> list[Tensor]:
         """Add the real-data loss of the parameters before a step; return its gradient."""
         last = step == self.window.stop
+        weight = 1 / (1 if last else len(self.due)) / len(self.real.labels)
         leaves = state.leaves()
-        logits = functional_call(self.learner, leaves.parameters, (self.real.images,))
-        loss = F.cross_entropy(logits, self.real.labels) / (1 if last else len(self.due))
-        self.loss += loss.item()
-        if last:
-            right = logits.argmax(1) == self.real.labels
-            self.accuracy = right.float().mean().item()
-        return list(torch.autograd.grad(loss, list(leaves.parameters.values())))
+        total = [torch.zeros_like(p) for p in leaves.parameters.values()]
+        parts = math.ceil(len(self.real.labels) / JUDGED_AT_ONCE)
+        batches = (t.tensor_split(parts) for t in (self.real.images, self.real.labels))
+        for images, labels in zip(*batches, strict=True):
+            logits = functional_call(self.learner, leaves.parameters, (images,))
+            loss = weight * F.cross_entropy(logits, labels, reduction="sum")
+            found = torch.autograd.grad(loss, list(leaves.parameters.values()))
+            total = [a + b for a, b in zip(total, found, strict=True)]
+            self.loss += loss.item()
+            if last:
+                right = (logits.argmax(1) == labels).sum().item()
+                self.accuracy += right / len(self.real.labels)
+        return total
 
     def _step_back(
         self,

@@ -60,7 +60,7 @@ class MetaConfig:
 
     iterations: int
     learners_per_step: int = 1
-    real_batch_size: int = 512
+    real_batch_size: int = 2048
     window: int | None = None
     loss_every: int = 16
     learning_rate: float = 0.001
