@@ -142,7 +142,13 @@ class RealSteps:
 
         return lesson_for
 
-    def tuned(self, steps: int, learner: SampleLearner, count: int) -> tuple[float, float]:
+    def tuned(
+        self,
+        steps: int,
+        learner: SampleLearner,
+        count: int,
+        momenta: Sequence[float] = MOMENTA,
+    ) -> tuple[float, float]:
         """Return the rate and momentum that suit ``count`` other learners best, by validation."""
 
         def score(choice: tuple[float, float]) -> float:
@@ -151,7 +157,7 @@ class RealSteps:
                 np.mean(accuracies(lessons, learner, self.dataset, "validation", count, "tune"))
             )
 
-        return max(product(RATES, MOMENTA), key=score)
+        return max(product(RATES, momenta), key=score)
 
 
 def cosine(steps: int) -> Tensor:

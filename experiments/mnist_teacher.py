@@ -3,7 +3,7 @@
 Thirty ``conv_chain`` learners that no meta-training has seen, of all heads and normalisations, take
 32 steps on the teacher's batches and are scored on the test split. Beside them the same networks
 after 32 steps on real batches and after one real epoch, each with a learning rate and momentum
-tuned on other learners.
+tuned on other learners (the epoch's rate alone, with momentum 0.5).
 
 Run with ``python -m experiments.mnist_teacher --data-dir DIR [--teacher FILE]``; it goes on after a
 kill.
@@ -12,19 +12,22 @@ kill.
 from __future__ import annotations
 
 import argparse
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from experiments.common import Table, bootstrap, machine, markdown
-from experiments.mnist import LessonFor, RealSteps, accuracies, fixed
+from experiments.mnist import MOMENTA, LessonFor, RealSteps, SampleLearner, accuracies, fixed
 from gtn_nas.data import load_dataset
 from gtn_nas.learners import LearnerSampler
 from gtn_nas.spaces import get_space
 from gtn_nas.teacher.artifact import load_teacher, resolve_teacher
 
 LEARNERS, TUNING = 30, 6
+FEW = 32
+"""Steps that are cheap enough to tune the momentum for, and on more learners."""
 
 
 def main() -> None:
@@ -44,25 +47,29 @@ def main() -> None:
     real = RealSteps(dataset, header.batch_size)
     epoch = len(dataset.train) // header.batch_size
     table, rows = Table("mnist_teacher"), []
-    arms = {"teacher": 0, "32 real steps, tuned": lesson.steps, "one real epoch, tuned": epoch}
+    teacher_arm = f"teacher {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+    arms = {teacher_arm: 0, "32 real steps, tuned": lesson.steps, "one real epoch, tuned": epoch}
     for arm, steps in arms.items():
-        identity = {"teacher": path.stem, "arm": arm}
-        if not table.has(**identity, learner=LEARNERS - 1):
-            lessons: LessonFor = fixed(lesson)
-            if steps:
-                choice = real.tuned(steps, learner, TUNING if steps == lesson.steps else 2)
-                lessons = real.lessons(steps, *choice)
+        if not table.has(arm=arm, learner=LEARNERS - 1):
+            lessons = real_lessons(real, steps, learner) if steps else fixed(lesson)
             for i, accuracy in enumerate(accuracies(lessons, learner, dataset, "test", LEARNERS)):
-                row = {**identity, "learner": i}
-                if not table.has(**row):
-                    table.add(row | {"test_accuracy": accuracy})
-        found = [r for r in table.rows if r["teacher"] == path.stem and r["arm"] == arm]
+                if not table.has(arm=arm, learner=i):
+                    table.add({"arm": arm, "learner": i, "test_accuracy": accuracy})
+        found = [r for r in table.rows if r["arm"] == arm]
         values = np.array([float(r["test_accuracy"]) for r in found])
         low, high = bootstrap(lambda chosen, v=values: float(v[chosen].mean()), len(values))
         ends = f"{values.min():.2%}", f"{values.max():.2%}"
         rows.append([arm, f"{values.mean():.2%}", f"{low:.2%} to {high:.2%}", *ends])
     print(machine())
     print(markdown(["arm", "mean test accuracy", "95 % interval", "worst", "best"], rows))
+
+
+def real_lessons(real: RealSteps, steps: int, learner: SampleLearner) -> LessonFor:
+    """Return tuned lessons of real batches."""
+    few = steps <= FEW
+    choice = real.tuned(steps, learner, TUNING if few else 2, MOMENTA if few else (0.5,))
+    print(f"{steps} real steps: rate {choice[0]}, momentum {choice[1]}")
+    return real.lessons(steps, *choice)
 
 
 if __name__ == "__main__":
