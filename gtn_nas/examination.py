@@ -15,8 +15,8 @@ from gtn_nas.teacher.curriculum import RealData, StepSizes
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.trial import derived_seed
 
-RATE_SCALES = (1.0, 0.85, 0.7, 0.6, 0.5)
-"""What learned rates are multiplied with, as long as that helps."""
+RATE_SCALES = ((1.4, 2.0, 2.8, 4.0), (0.85, 0.7, 0.6, 0.5))
+"""What learned rates are multiplied with, in either direction as long as that helps."""
 HELD_OUT = "held out"
 EXAMINED_IMAGES = 1000
 """Validation images that learners are scored on at most; their order is random."""
@@ -81,8 +81,9 @@ def calibrate(
 ) -> float:
     """Scale the learned rates to what suits most learners; return the scale.
 
-    The outer steps drive rates to the edge of what learners can bear, since the few that they upset
-    have their gradients clipped. A little less costs the others nothing.
+    The outer steps may drive rates to the edge of what learners can bear, since the few that they
+    upset have their gradients clipped; a little less costs the others nothing. A teacher that was
+    trained at low rates, where meta-gradients are less noisy, teaches more at higher ones.
     """
     learned = step_sizes.log_rate.detach().clone()
 
@@ -94,11 +95,14 @@ def calibrate(
         set_scale(scale)
         return examiner.accuracy(lesson_for, "calibration", learners)
 
-    best, highest = RATE_SCALES[0], accuracy(RATE_SCALES[0])
-    for scale in RATE_SCALES[1:]:
-        found = accuracy(scale)
-        if found <= highest:
-            break  # still smaller rates would teach less
-        best, highest = scale, found
+    best, highest = 1.0, accuracy(1.0)
+    for direction in RATE_SCALES:
+        for scale in direction:
+            found = accuracy(scale)
+            if found <= highest:
+                break
+            best, highest = scale, found
+        if best != 1.0:
+            break  # what is better above is no better below
     set_scale(best)
     return best

@@ -222,7 +222,7 @@ def photos(run_main: Main, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Options of a small search of images that no teacher that ships was made for."""
     monkeypatch.setattr(config, "PretrainConfig", Tiny)
     monkeypatch.setattr(pretraining, "START_RATES", (0.8,))
-    monkeypatch.setattr(examination, "RATE_SCALES", (1.0,))
+    monkeypatch.setattr(examination, "RATE_SCALES", ())
     data = ["--dataset", write_photos(Path("my photos"), side=12)]
     counts = ["--candidates", 2, "--top-k", 0]
     return ["search", "--executor", "inline", *data, *counts, "--out", "run"]
