@@ -122,7 +122,9 @@ def plain_step(teacher: Teacher, images: Tensor, labels: Tensor) -> Step:
 
 def our_step(teacher: Teacher, images: Tensor, labels: Tensor, iterations: int) -> Step:
     """Return the product's meta-step."""
-    config = MetaConfig(iterations, window=16, learning_rate=LEARNING_RATE)
+    config = MetaConfig(
+        iterations, window=16, learning_rate=LEARNING_RATE, real_batch_size=REAL_BATCH
+    )
     trainer = MetaTrainer(teacher, config, make_learner, images, labels)
     return lambda iteration: (trainer.step(), None)[1]
 
