@@ -13,6 +13,7 @@ from torch.func import functional_call
 from gtn_nas.errors import ResourceError
 from gtn_nas.memory import free_bytes
 from gtn_nas.teacher.curriculum import RealData, Teacher
+from gtn_nas.teacher.hypergradient import JUDGED_AT_ONCE
 from gtn_nas.teacher.meta_training import MetaTrainer
 from gtn_nas.trial import derived_seed
 
@@ -111,7 +112,7 @@ def _memory_bytes(trainer: MetaTrainer) -> float:
             lesson += source.config.inner_steps * _kept_bytes(source.generator, noise, labels)
     else:
         shown = trainer.images[: _batch_size(source)]
-    real = trainer.images[: trainer.config.real_batch_size]
+    real = trainer.images[: min(trainer.config.real_batch_size, JUDGED_AT_ONCE)]
     learners = 0.0
     for i in range(LEARNERS):
         learner = trainer.sample_learner(derived_seed("estimate", i)).train()

@@ -17,7 +17,7 @@ from gtn_nas.checkpoint import Checkpoint
 from gtn_nas.config import PretrainConfig
 from gtn_nas.data import load_dataset
 from gtn_nas.data.base import PROXY_SIDE
-from gtn_nas.errors import ConfigError, ResourceError, TeacherError
+from gtn_nas.errors import ResourceError, TeacherError
 from gtn_nas.estimate import Estimate, estimate
 from gtn_nas.examination import HELD_OUT, Examiner, calibrate, try_start_rates
 from gtn_nas.memory import keep_freed_memory
@@ -40,6 +40,7 @@ from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.teacher.warm_start import warm_start
 from gtn_nas.trial import derived_seed
+from gtn_nas.unfinished import Unfinished
 
 START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
 """Learning rates that meta-training may start from; the one that suits real batches is taken."""
@@ -111,11 +112,6 @@ class Pretraining:
         self.out = config.out or Path(f"{data}-{self.space.name}.safetensors")
         beside = self.out.with_suffix(".checkpoint")
         self.checkpoint = Checkpoint(config.checkpoint or str(beside))
-        if self.out.is_dir() or self.out.absolute() == Path(self.checkpoint.place).absolute():
-            raise ConfigError(
-                f"--out {self.out} must be a file to write, and not the checkpoint's, e.g. "
-                "teacher.safetensors"
-            )
         self.factory = TrainerFactory(
             self.sizes,
             config.curriculum == "real_data",
@@ -129,7 +125,10 @@ class Pretraining:
         self.trainer = self.factory.trainer(
             train.images.to(self.device), train.labels.to(self.device)
         )
-        self._restore(resume)
+        self.unfinished = Unfinished(self.checkpoint, self.out, self._identity())
+        state = self.unfinished.load(self.device, resume)
+        if state is not None:
+            self.trainer.load_state_dict(state)
         if config.start is not None and self.trainer.iteration == 0:
             self._start_from(config.start)
 
@@ -188,7 +187,7 @@ class Pretraining:
             if step.iteration % HELD_OUT_EVERY == 0:
                 accuracy = self.held_out_accuracy(HELD_OUT_LEARNERS)
             if step.iteration % CHECKPOINT_EVERY == 0:
-                self._save_checkpoint()
+                self.unfinished.save(self.trainer.state_dict())
             mean_loss = sum(losses) / len(losses)
             yield Progress("meta-training", step.iteration, total, mean_loss, accuracy)
 
@@ -282,38 +281,9 @@ class Pretraining:
         ]
         return json.dumps(parts, sort_keys=True)
 
-    def _save_checkpoint(self) -> None:
-        self.checkpoint.save({"identity": self._identity(), **self.trainer.state_dict()})
-
-    def _restore(self, resume: bool | None) -> None:
-        """Continue from the checkpoint, or make sure that there is none to be overwritten."""
-        place, exists = self.checkpoint.place, self.checkpoint.exists()
-        if resume is None:
-            resume = exists
-        if not resume:
-            if exists:
-                raise TeacherError(
-                    f"{place} holds an unfinished meta-training; continue it with --resume, "
-                    "delete it, or choose another --out"
-                )
-            if self.out.exists():
-                raise TeacherError(
-                    f"{self.out} exists already; use it with --teacher, delete it, or choose "
-                    "another --out"
-                )
-            return
-        if not exists:
-            raise TeacherError(f"no checkpoint at {place}; start without --resume")
-        state = self.checkpoint.load(self.device)
-        if state.pop("identity", None) != self._identity():
-            raise TeacherError(
-                f"{place} belongs to other settings or other data; repeat the command it was "
-                "started with, and --resume"
-            )
-        self.trainer.load_state_dict(state)
-
-    def _header(self, teacher: Teacher, accuracy: float, rate_scale: float) -> TeacherHeader:
+    def _header(self, teacher: Teacher, accuracy: float, calibration: float) -> TeacherHeader:
         dataset, config = self.dataset, self.config
+        start = None if config.start is None else config.start.name
         return TeacherHeader(
             dataset=config.dataset,
             fingerprint=dataset.fingerprint,
@@ -328,7 +298,8 @@ class Pretraining:
             generator={n: getattr(teacher.config, n) for n in ("noise_dim", "hidden", "channels")},
             soft_labels=config.soft_labels,
             curriculum=teacher.config.curriculum,
-            meta_training=asdict(self.trainer.config) | {"rate_scale": rate_scale},
+            meta_training=asdict(self.trainer.config)
+            | {"calibration": calibration, "start": start},
             seed=config.seed,
             versions={"torch": str(torch.__version__), "python": platform.python_version()},
             validation_accuracy=accuracy,

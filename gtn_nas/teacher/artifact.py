@@ -38,7 +38,8 @@ class TeacherHeader(BaseModel):
         generator: sizes of the generator.
         soft_labels: whether labels are learned probabilities.
         curriculum: what of the lesson is learned, and in which order it is shown.
-        meta_training: configuration of the meta-training.
+        meta_training: configuration of the meta-training; ``calibration``, what its learned rates
+            were multiplied with at the end; ``start``, the file it went on from, if any.
         seed: seed of the meta-training.
         versions: versions of the packages that made it.
         validation_accuracy: mean accuracy (0-1) of held-out learners on validation images,

@@ -113,7 +113,7 @@ class _Backward:
     def _judge(self, state: LearnerState, step: int) -> list[Tensor]:
         """Add the real-data loss of the parameters before a step; return its gradient."""
         last = step == self.window.stop
-        weight = 1 / (1 if last else len(self.due)) / len(self.real.labels)
+        weight = 1 / (len(self.real.labels) * (1 if last else len(self.due)))
         leaves = state.leaves()
         total = [torch.zeros_like(p) for p in leaves.parameters.values()]
         parts = math.ceil(len(self.real.labels) / JUDGED_AT_ONCE)

@@ -5,6 +5,7 @@ from torch import nn
 from torch.func import functional_call
 
 from gtn_nas.data.base import ImageDataset
+from gtn_nas.teacher import hypergradient
 from gtn_nas.teacher.curriculum import real_lesson
 from gtn_nas.teacher.hypergradient import RealBatch, lesson_gradient
 from gtn_nas.teacher.inner_loop import LearnerState, Lesson, sgd_step, unroll
@@ -24,7 +25,7 @@ def parts(digits: ImageDataset):
     sizes = torch.linspace(0.4, 0.05, T).double(), torch.linspace(0.1, 0.9, T).double()
     rng = torch.Generator().manual_seed(0)
     lesson = real_lesson(images.double(), labels, B, *sizes, rng)
-    soft = F.one_hot(lesson.labels, CLASSES) * 0.8 + 0.02
+    soft = F.one_hot(lesson.labels, CLASSES).double() * 0.8 + 0.02
     learned = Lesson(lesson.images, soft, *sizes)
     for tensor in learned.tensors:
         tensor.requires_grad_()
@@ -45,6 +46,28 @@ def through_one_graph(learner, lesson, window, real, loss_every):
     *between, last = losses
     loss = last + torch.stack(between).mean() if between else last
     return torch.autograd.grad(loss, lesson.tensors), loss.item()
+
+
+@pytest.mark.parametrize("norm", SPACE.choices["norm"])
+def test_many_real_images_are_judged_in_parts(parts, norm, monkeypatch):
+    lesson, real = parts
+    learner = make_learner(norm=norm).double().train()
+    chosen = [slice(0, 14), slice(14, 27), slice(27, 40)]
+
+    def found(images, labels):
+        batch = RealBatch(images, labels)
+        return lesson_gradient(learner, lesson, range(1, 5), batch, loss_every=2, seed=0)
+
+    alone = [found(real.images[c], real.labels[c]) for c in chosen]
+    shares = [14 / 40, 13 / 40, 13 / 40]
+    monkeypatch.setattr(hypergradient, "JUDGED_AT_ONCE", 16)
+    together = found(real.images, real.labels)
+    for name in ("loss", "accuracy"):
+        expected = sum(w * getattr(a, name) for w, a in zip(shares, alone, strict=True))
+        assert getattr(together, name) == pytest.approx(expected)
+    for i, gradient in enumerate(together.gradient.tensors):
+        expected = sum(w * a.gradient.tensors[i] for w, a in zip(shares, alone, strict=True))
+        torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("norm", SPACE.choices["norm"])
