@@ -19,6 +19,10 @@ _REGISTERED = {
         "gtn_nas.spaces.conv_chain:ConvChain",
         "plain convolutional networks: a chain of blocks of chosen depth, width and operations",
     ),
+    "nao_cells": (
+        "gtn_nas.spaces.nao_cells:NaoCells",
+        "normal and reduction cells of five nodes, eleven operations (NAO, ENAS, the GTN paper)",
+    ),
     "nas_bench_201": (
         "gtn_nas.spaces.nas_bench_201:NasBench201",
         "cells of four nodes and six edges, five operations each (Dong & Yang, 2020)",

@@ -1,4 +1,4 @@
-"""What every registered search space must do."""
+"""What every registered search space must do, and the example of a user's own."""
 
 import random
 
@@ -15,7 +15,9 @@ from gtn_nas.spaces import SPACES, get_space
 IMAGE_SHAPES = [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 32, 32), (3, 17, 23)]
 CLASSES = 7
 
-every_space = pytest.mark.parametrize("space", [*map(get_space, SPACES)], ids=SPACES)
+SPECS = [*SPACES, "examples.own_space:MobileChain"]
+
+every_space = pytest.mark.parametrize("space", [*map(get_space, SPECS)], ids=SPECS)
 many = settings(max_examples=100, deadline=None)
 few = settings(max_examples=3, deadline=None)
 seeds = st.integers(0, 2**31 - 1)

@@ -1,0 +1,1 @@
+"""Worked examples of what a user of gtn-nas writes."""
