@@ -3,6 +3,7 @@
 from gtn_nas.spaces import get_space
 from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
+from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Record, Status
 
 SPACE = get_space("conv_chain")
@@ -33,3 +34,14 @@ def evolution(seed, population=4, sample=2):
     return RegularizedEvolution(
         SPACE, BUDGET, seed, order=best_first, population=population, sample=sample
     )
+
+
+def halving(seed, **options):
+    return SuccessiveHalving(SPACE, BUDGET, seed, order=best_first, **options)
+
+
+STRATEGIES = {
+    "random": random_search,
+    "regularized_evolution": evolution,
+    "successive_halving": halving,
+}
