@@ -15,6 +15,7 @@ from gtn_nas.results.goals import Goals
 from gtn_nas.results.ranking import ranked
 from gtn_nas.results.store import RunStore
 from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.strategies.optuna_sampler import OptunaSampler
 from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
 from gtn_nas.strategies.successive_halving import SuccessiveHalving
@@ -60,7 +61,9 @@ def strategy(name: str, seed: int = 0):
         return RandomSearch(Grid(), BUDGET, seed)
     if name == "regularized_evolution":
         return RegularizedEvolution(Grid(), BUDGET, seed, GOALS.order, population=8, sample=3)
-    return SuccessiveHalving(Grid(), BUDGET, seed, GOALS.order)
+    if name == "successive_halving":
+        return SuccessiveHalving(Grid(), BUDGET, seed, GOALS.order)
+    return OptunaSampler(Grid(), BUDGET, seed, GOALS.losses)
 
 
 def run(store: RunStore, log: Path, name: str, candidates: int) -> Iterator[Record]:
@@ -77,7 +80,7 @@ def comparable(records: list[Record]) -> list[tuple[object, ...]]:
 
 
 every_strategy = pytest.mark.parametrize(
-    "name", ["random", "regularized_evolution", "successive_halving"]
+    "name", ["random", "regularized_evolution", "successive_halving", "optuna"]
 )
 
 
