@@ -63,10 +63,14 @@ class SearchConfig(DataConfig):
     Attributes:
         teacher: a shipped teacher's name or the path of an artefact; by default the shipped one
             that fits the data set.
-        strategy: ``random`` or ``regularized_evolution``.
+        strategy: ``random``, ``regularized_evolution``, ``successive_halving`` or ``optuna``.
+        sampler: Optuna's sampler, by its name there; ``TPESampler`` by default.
         candidates: distinct architectures to evaluate.
         top_k: how many of the best are fully trained.
         rank_by: recorded column that ranks the candidates.
+        objectives: columns weighed against it; the Pareto front is shown, and trained fully.
+        limits: conditions such as ``params<=100000``; what is beyond ranks last, is never trained
+            fully, and is infeasible to the strategy.
         executor: ``ray`` or ``inline``.
         workers: Ray actors; by default as many as fit.
         cpus_per_worker: CPUs, and so threads, of one actor.
@@ -78,10 +82,13 @@ class SearchConfig(DataConfig):
     """
 
     teacher: str | None = None
-    strategy: Literal["random", "regularized_evolution"] = "random"
+    strategy: Literal["random", "regularized_evolution", "successive_halving", "optuna"] = "random"
+    sampler: str | None = None
     candidates: PositiveInt = 200
     top_k: Annotated[int, Field(ge=0)] = 3
     rank_by: str = "proxy_accuracy"
+    objectives: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
     executor: Literal["ray", "inline"] = "ray"
     workers: PositiveInt | None = None
     cpus_per_worker: PositiveFloat = 1.0

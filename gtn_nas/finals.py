@@ -53,14 +53,26 @@ class Finals:
         self._epochs: dict[str, int] = {}
         self._ended = 0
 
-    def train(self, ranking: Sequence[Record], on_epochs: OnEpochs) -> list[Final]:
-        """Train what is missing of the top k; return every final of the run, best first."""
-        top = [r for r in ranking[: self.config.top_k] if r.status is Status.OK]
+    def train(
+        self, ranking: Sequence[Record], wanted: Sequence[Record], on_epochs: OnEpochs
+    ) -> list[Final]:
+        """Train what is missing of the top k; return every final of the run, best first.
+
+        Args:
+            ranking: every candidate, best first; a final's rank is its place here.
+            wanted: those of them that are worth a full training, best first.
+            on_epochs: called as trainings go on.
+        """
+        top, ranks = wanted[: self.config.top_k], {r.key: i for i, r in enumerate(ranking, start=1)}
         done = {f.key for f in self.store.load_finals() if f.status is Status.OK}
         self._candidates = {record.key: record for record in top}
         jobs = [
-            FinalJob(record.architecture, rank, derived_seed(self.config.seed, record.key, "final"))
-            for rank, record in enumerate(top, start=1)
+            FinalJob(
+                record.architecture,
+                ranks[record.key],
+                derived_seed(self.config.seed, record.key, "final"),
+            )
+            for record in top
             if record.key not in done
         ]
         total = len(jobs) * self.config.final_epochs

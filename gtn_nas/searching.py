@@ -16,13 +16,14 @@ from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.executors import Executor, InlineExecutor
 from gtn_nas.finals import Finals
 from gtn_nas.preparation import Evaluation, prepare
+from gtn_nas.results.goals import Goals
 from gtn_nas.results.layout import is_run
-from gtn_nas.results.ranking import ranked, sort_key
 from gtn_nas.results.schema import Final
 from gtn_nas.results.store import RunStore
 from gtn_nas.strategies.base import Strategy
 from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
+from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Record, Status
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class SearchProgress:
 
     Attributes:
         stage: ``starting`` once, when workers were asked for; then what is counted.
-        done: candidates evaluated, or epochs of full training done.
+        done: evaluations of candidates, promotions included, or epochs of full training done.
         total: of how many.
         best: the best candidate so far.
         finals: full trainings that have ended.
@@ -59,12 +60,14 @@ class SearchResult:
     Attributes:
         folder: the run folder.
         ranking: every evaluated candidate, best first.
+        front: the Pareto front of score and objectives, best score first; empty without objectives.
         finals: every full training, best first: by validation accuracy, then by loss.
         exhausted: whether the search ended early since the space has no more architectures.
     """
 
     folder: Path
     ranking: list[Record]
+    front: list[Record]
     finals: list[Final]
     exhausted: bool
 
@@ -106,7 +109,9 @@ class Search:
         self.config, self.resume = config, resume
         self.folder = config.out or default_folder(config)
         _check_folder(self.folder, config, resume)
+        self.goals = Goals.parse(config.rank_by, config.objectives, config.limits)
         self.evaluation: Evaluation = prepare(config)
+        self.strategy = self._strategy()
 
     def run(self, on_progress: OnProgress) -> SearchResult:
         """Evaluate the candidates, release the workers, and train the best fully."""
@@ -115,7 +120,7 @@ class Search:
             on_progress(SearchProgress("starting", 0, self.config.candidates))
             with executor, self._store() as store:
                 controller = Controller(
-                    self._strategy(),
+                    self.strategy,
                     executor,
                     store,
                     seed=self.config.seed,
@@ -124,41 +129,55 @@ class Search:
                 )
                 self._evaluate(controller, on_progress)
                 executor.close()  # the finals want its CPUs and GPUs
-                ranking = ranked(controller.records.values(), self.config.rank_by)
+                ranking = self.goals.ranked(controller.records.values())
+                front = self.goals.front(ranking) if self.goals.objectives else []
                 finals = Finals(self.config, self.evaluation, store)
                 trained = finals.train(
                     ranking,
+                    self.goals.wanted(ranking),
                     lambda epochs, total, ended: on_progress(
                         SearchProgress("finals", epochs, total, ranking[0], ended)
                     ),
                 )
                 store.append_event("end", key=trained[0].key if trained else None)
                 store.compact()
-        return SearchResult(self.folder, ranking, trained, controller.exhausted)
+        return SearchResult(self.folder, ranking, front, trained, controller.exhausted)
 
     def _evaluate(self, controller: Controller, on_progress: OnProgress) -> None:
         """Run the controller until all candidates are stored, telling how it goes."""
 
         def tell() -> None:
             done = len(controller.records)
-            on_progress(SearchProgress("candidates", done, controller.candidates, best))
+            on_progress(SearchProgress("candidates", done, controller.total, best))
 
-        best = min(controller.records.values(), key=self._order, default=None)
+        order = self.goals.order
+        best = min(controller.records.values(), key=order, default=None)
         tell()
         for record in controller.run():
-            if best is None or self._order(record) < self._order(best):
+            if best is None or order(record) < order(best):
                 best = record
             tell()
 
-    def _order(self, record: Record) -> tuple[object, ...]:
-        return sort_key(record, self.config.rank_by)
-
     def _strategy(self) -> Strategy:
-        space, seed = self.evaluation.space, self.config.seed
-        budget = self.evaluation.lesson.steps
-        if self.config.strategy == "random":
-            return RandomSearch(space, budget, seed)
-        return RegularizedEvolution(space, budget, seed, self._order)
+        config, goals = self.config, self.goals
+        common = (self.evaluation.space, self.evaluation.lesson.steps, config.seed)
+        if config.sampler is not None and config.strategy != "optuna":
+            raise ConfigError(f"a sampler is for --strategy optuna; {config.strategy} has none")
+        if config.strategy == "random":
+            return RandomSearch(*common)
+        if config.strategy == "regularized_evolution":
+            return RegularizedEvolution(*common, goals.order, goals.eligible)
+        if config.strategy == "successive_halving":
+            return SuccessiveHalving(*common, goals.order, goals.eligible)
+        from gtn_nas.strategies.optuna_sampler import DEFAULT, OptunaSampler
+
+        return OptunaSampler(
+            *common,
+            goals.losses,
+            goals.violations,
+            objectives=len(goals.columns),
+            sampler=config.sampler or DEFAULT,
+        )
 
     @contextmanager
     def _connected(self) -> Iterator[None]:

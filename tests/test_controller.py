@@ -1,5 +1,6 @@
 """The search loop, with real strategies, a real store and candidates that score at once."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -10,11 +11,14 @@ import pytest
 
 from gtn_nas.controller import Controller
 from gtn_nas.executors import InlineExecutor
-from gtn_nas.results.ranking import sort_key
+from gtn_nas.results.goals import Goals
+from gtn_nas.results.ranking import ranked
 from gtn_nas.results.store import RunStore
 from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.strategies.optuna_sampler import OptunaSampler
 from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
+from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Evaluate, Record, Status, Trial
 
 BUDGET = 32
@@ -39,7 +43,7 @@ class ToyFactory:
     def __call__(self, arrays: object) -> Evaluate:
         def evaluate(trial: Trial) -> Record:
             with self.log.open("a") as file:
-                file.write(trial.architecture.key + "\n")
+                file.write(f"{trial.architecture.key}:{trial.budget}\n")
             a, b, c = trial.architecture.choices.values()
             if a == 3:
                 raise ValueError("three is too much")
@@ -49,10 +53,17 @@ class ToyFactory:
         return evaluate
 
 
+GOALS = Goals.parse("proxy_accuracy", [], [])
+
+
 def strategy(name: str, seed: int = 0):
     if name == "random":
         return RandomSearch(Grid(), BUDGET, seed)
-    return RegularizedEvolution(Grid(), BUDGET, seed, sort_key, population=8, sample=3)
+    if name == "regularized_evolution":
+        return RegularizedEvolution(Grid(), BUDGET, seed, GOALS.order, population=8, sample=3)
+    if name == "successive_halving":
+        return SuccessiveHalving(Grid(), BUDGET, seed, GOALS.order)
+    return OptunaSampler(Grid(), BUDGET, seed, GOALS.losses)
 
 
 def run(store: RunStore, log: Path, name: str, candidates: int) -> Iterator[Record]:
@@ -64,18 +75,23 @@ def run(store: RunStore, log: Path, name: str, candidates: int) -> Iterator[Reco
 
 
 def comparable(records: list[Record]) -> list[tuple[object, ...]]:
-    return [(r.tell_index, r.ask_index, r.key, r.seed, r.status, r.proxy_accuracy) for r in records]
+    names = ["tell_index", "ask_index", "key", "budget", "seed", "status", "proxy_accuracy"]
+    return [tuple(getattr(record, name) for name in names) for record in records]
 
 
-every_strategy = pytest.mark.parametrize("name", ["random", "regularized_evolution"])
+every_strategy = pytest.mark.parametrize(
+    "name", ["random", "regularized_evolution", "successive_halving", "optuna"]
+)
 
 
 @every_strategy
 def test_as_many_distinct_candidates_are_evaluated_once_as_were_asked_for(tmp_path, name):
     with RunStore.create(tmp_path / "run", "") as store:
         yielded = list(run(store, tmp_path / "log", name, 40))
-        assert len({record.key for record in yielded}) == len(yielded) == 40
-        assert len((tmp_path / "log").read_text().split()) == 40
+        assert len({record.key for record in yielded}) == 40
+        assert len({(record.key, record.budget) for record in yielded}) == len(yielded)
+        assert (len(yielded) == 40) is (name != "successive_halving")
+        assert len((tmp_path / "log").read_text().split()) == len(yielded)
         assert store.load_candidates() == yielded
         assert {r.status for r in yielded} == {Status.OK, Status.FAILED}
         assert all(r.evaluation_id == "e" and r.run == "run" for r in yielded)
@@ -94,6 +110,51 @@ def test_a_run_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, name, st
     assert comparable(again) == comparable(undisturbed)
     logs = [(tmp_path / log).read_text().split() for log in ("log1", "log2")]
     assert not set(logs[0][:stop_after]) & set(logs[1])
+
+
+@every_strategy
+@pytest.mark.parametrize("killed_after", [3, 20])
+def test_a_run_killed_before_its_last_records_were_written_goes_on_as_well(
+    tmp_path, name, killed_after
+):
+    """Only asks reach the disk at once here; records wait until the next of them."""
+    with RunStore.create(tmp_path / "run", "", clock=lambda: 0.0) as store:
+        records = run(store, tmp_path / "log", name, 32)
+        undisturbed = list(islice(records, killed_after))
+        shutil.copytree(tmp_path / "run", tmp_path / "left")
+        undisturbed += records
+    with RunStore.open(tmp_path / "left") as store:
+        assert len(store.load_candidates()) < killed_after
+        list(run(store, tmp_path / "log2", name, 32))
+        assert comparable(store.load_candidates()) == comparable(undisturbed)
+
+
+def test_halving_counts_architectures_and_promotes_all_that_deserve_it(tmp_path):
+    with RunStore.create(tmp_path / "run", "") as store:
+        records = list(run(store, tmp_path / "log", "successive_halving", 40))
+    rungs = {b: [r for r in records if r.budget == b] for b in (8, 16, 32)}
+    assert len(rungs[8]) == 40
+    for budget, larger in ((8, 16), (16, 32)):
+        good = ranked(r for r in rungs[budget] if r.status is Status.OK)
+        best = {record.key for record in good[: len(good) // 2]}
+        assert best <= {record.key for record in rungs[larger]}
+    ranking = ranked(records)
+    assert len(ranking) == 40
+    assert {r.key for r in ranking[: len(rungs[32])]} == {r.key for r in rungs[32]}
+    first = {r.key: r.tell_index for r in rungs[8]}
+    promoted_at = min(r.tell_index for r in rungs[16])
+    assert promoted_at < max(first.values())  # before the lowest rung was full
+    assert len({r.seed for r in records}) == 40
+
+
+def test_a_halving_that_ended_is_not_begun_again(tmp_path):
+    with RunStore.create(tmp_path / "run", "") as store:
+        before = list(run(store, tmp_path / "log", "successive_halving", 20))
+    with RunStore.open(tmp_path / "run") as store:
+        assert list(run(store, tmp_path / "log", "successive_halving", 20)) == []
+        more = list(run(store, tmp_path / "log", "successive_halving", 30))
+        assert len({r.key for r in before + more}) == 30
+        assert len({(r.key, r.budget) for r in before + more}) == len(before + more)
 
 
 def test_a_finished_run_goes_on_with_more_candidates(tmp_path):

@@ -94,6 +94,38 @@ def test_a_run_goes_on_with_more_candidates_and_trains_only_what_is_new(config):
     assert search(changed(config, candidates=9, top_k=3), resume=True).finals == again.finals
 
 
+def test_halving_trains_whoever_took_the_whole_lesson(config):
+    result = search(changed(config, strategy="successive_halving", candidates=12))
+    budgets = [r.budget for r in result.ranking if r.status is Status.OK]
+    assert budgets == sorted(budgets, reverse=True)
+    assert {1, 2, 4} == set(budgets)
+    assert {f.key for f in result.finals} == {r.key for r in result.ranking[:2]}
+    assert [r.key for r in result.ranking] == [row["key"] for row in load_run(config.out).query()]
+    again = search(changed(config, strategy="successive_halving", candidates=12), resume=True)
+    assert again.ranking == result.ranking
+
+
+@pytest.mark.parametrize("strategy", ["random", "optuna"])
+def test_objectives_and_limits_decide_what_is_trained_fully(config, strategy):
+    sizes = sorted(r.params for r in search(changed(config, top_k=0)).ranking)
+    wanted = changed(
+        config,
+        strategy=strategy,
+        out=config.out.with_name("limited"),
+        objectives=("params",),
+        limits=(f"params<={sizes[-2]}",),
+        top_k=3,
+    )
+    result = search(wanted)
+    assert result.front
+    assert all(r.params <= sizes[-2] for r in result.front)
+    rows = load_run(wanted.out).query(pareto=["proxy_accuracy", "params"])
+    assert [row["key"] for row in rows] == [r.key for r in result.front]
+    assert {f.key for f in result.finals} == {r.key for r in result.front[:3]}
+    ranks = {r.key: place for place, r in enumerate(result.ranking, start=1)}
+    assert all(f.rank == ranks[f.key] for f in result.finals)
+
+
 def test_a_run_is_not_overwritten(config):
     search(changed(config, top_k=0))
     with pytest.raises(RunFolderError, match="--resume"):
@@ -111,6 +143,10 @@ def test_a_run_is_not_overwritten(config):
         ({"space": "conv_chian"}, UnknownNameError, "conv_chain"),
         ({"rank_by": "proxy_acuracy"}, UnknownNameError, "proxy_accuracy"),
         ({"rank_by": "choices"}, UnknownNameError, "column"),
+        ({"objectives": ("parms",)}, UnknownNameError, "params"),
+        ({"limits": ("params<5",)}, ConfigError, "no limit"),
+        ({"strategy": "optuna", "sampler": "TPESamplr"}, UnknownNameError, "TPESampler"),
+        ({"sampler": "TPESampler"}, ConfigError, "--strategy optuna"),
         ({"teacher": "digit-conv_chain"}, UnknownNameError, "teacher"),
         ({"teacher": "no/such.safetensors"}, TeacherError, "no teacher at"),
         ({"split_seed": 1}, TeacherError, "split seed"),

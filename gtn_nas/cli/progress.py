@@ -85,7 +85,7 @@ class StageProgress:
             self._stages[title] = Stage(task, time.monotonic(), done)
         stage = self._stages[title]
         rate = stage.rate(done)
-        self._bars.update(stage.task, completed=done, description=text)
+        self._bars.update(stage.task, completed=done, total=total, description=text)
         if not self.console.is_terminal:
             self._print_line(stage, rate, f"{title}: {done}/{total}  {text}", total - done)
         return rate

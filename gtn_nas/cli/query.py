@@ -36,13 +36,17 @@ def query(
     sort: Annotated[
         str | None, typer.Option(help="Columns to sort by, e.g. 'params, proxy_accuracy DESC'.")
     ] = None,
+    pareto: Annotated[
+        str | None,
+        typer.Option(help="Show the Pareto front of columns, e.g. proxy_accuracy,params."),
+    ] = None,
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
 ) -> None:
     """Show a run's candidates, best first."""
     if format == "table" and top is None:
         top = 10
-    names = [name.strip() for name in columns.split(",")] if columns else None
-    print_query(run, top=top, where=where, columns=names, sort=sort, format=format)
+    names, goals = _names(columns), _names(pareto)
+    print_query(run, top=top, where=where, columns=names, sort=sort, pareto=goals, format=format)
 
 
 def print_query(
@@ -53,6 +57,7 @@ def print_query(
     columns: list[str] | None,
     sort: str | None,
     format: str,
+    pareto: list[str] | None = None,
 ) -> None:
     """Print a run's candidates to stdout.
 
@@ -63,6 +68,7 @@ def print_query(
         columns: columns to print; for a table some by default, else all.
         sort: columns to sort by instead of the run's ranking.
         format: ``table`` to look at, ``csv`` or ``json`` (a list of objects) to go on with.
+        pareto: print only the Pareto front of these columns.
 
     Raises:
         ConfigError: the format is unknown.
@@ -75,8 +81,8 @@ def print_query(
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
     if format == "table":
-        columns = columns or list(COLUMNS)
-    names, rows = load_run(run).rows(top=top, where=where, columns=columns, sort=sort)
+        columns = columns or list(dict.fromkeys(["key", *(pareto or ()), *COLUMNS]))
+    names, rows = load_run(run).rows(top, where, columns, sort, pareto)
     if format == "table":
         _print_table(names, rows)
     elif format == "csv":
@@ -86,6 +92,10 @@ def print_query(
     else:
         objects = [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
         print(json.dumps(objects, indent=1, allow_nan=False))
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text else None
 
 
 def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

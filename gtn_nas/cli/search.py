@@ -35,7 +35,13 @@ def search(
     image_size: ImageSize = None,
     space: Space = None,
     strategy: Annotated[
-        str | None, typer.Option(help="random or regularized_evolution. [default: random]")
+        str | None,
+        typer.Option(
+            help="random, regularized_evolution, successive_halving or optuna. [default: random]"
+        ),
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="Sampler of --strategy optuna. [default: TPESampler]")
     ] = None,
     candidates: Annotated[
         int | None, typer.Option(help="Distinct architectures to evaluate. [default: 200]")
@@ -68,6 +74,14 @@ def search(
     ] = None,
     rank_by: Annotated[
         str | None, typer.Option(help="Column that ranks. [default: proxy_accuracy]")
+    ] = None,
+    objectives: Annotated[
+        list[str] | None,
+        typer.Option("--objective", help="Column to weigh against it, e.g. params; repeatable."),
+    ] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option("--limit", help="What candidates must keep, e.g. 'params<=9000'; repeatable."),
     ] = None,
     address: Address = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,

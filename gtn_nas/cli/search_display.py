@@ -13,7 +13,10 @@ from rich.text import Text
 from gtn_nas.cli.output import table_console
 from gtn_nas.cli.progress import StageProgress
 from gtn_nas.cli.signals import end_on_sigterm
+from gtn_nas.results.columns import value_of
+from gtn_nas.results.goals import Goals
 from gtn_nas.results.layout import CONFIG
+from gtn_nas.trial import Status
 
 if TYPE_CHECKING:
     from gtn_nas.config import SearchConfig
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Candidates in the table at the end."""
+
+SHOWN_COLUMNS = ("proxy_accuracy", "proxy_loss", "params", "flops")
+"""Measures that a table of candidates always has."""
 
 
 class SearchDisplay:
@@ -35,6 +41,7 @@ class SearchDisplay:
 
     def __init__(self, folder: Path, config: SearchConfig) -> None:
         self.folder, self.config = folder, config
+        self._goals = Goals.parse(config.rank_by, config.objectives, config.limits)
         self._progress = StageProgress()
         self._rate = 0.0
 
@@ -65,9 +72,13 @@ class SearchDisplay:
 
     def show(self, result: SearchResult) -> None:
         """Print the ranking, the finals and where everything is."""
-        out = table_console()
-        out.print(_ranking_table(result.ranking[:SHOWN], self.config.rank_by))
-        out.print(_agreement(result.ranking, self.config.rank_by))
+        out, rank_by, goals = table_console(), self.config.rank_by, self._goals
+        title = f"candidates by {rank_by}"
+        out.print(_ranking_table(result.ranking[:SHOWN], title, goals))
+        out.print(_agreement([r for r in result.ranking if goals.eligible(r)], rank_by))
+        if goals.objectives:
+            title = f"Pareto front of {rank_by} and {', '.join(goals.objectives)}"
+            out.print(_ranking_table(result.front, title, goals))
         if result.finals:
             out.print(_finals_table(result.finals))
         if result.exhausted:
@@ -82,18 +93,25 @@ class SearchDisplay:
             out.print(line, markup=False, soft_wrap=True)
 
 
-def _ranking_table(ranking: list[Record], rank_by: str) -> Table:
-    extra = [] if rank_by in ("proxy_accuracy", "proxy_loss", "params", "flops") else [rank_by]
-    columns = ["rank", "key", "proxy accuracy", "proxy loss", "params", "flops", *extra]
+def _ranking_table(ranking: list[Record], title: str, goals: Goals) -> Table:
+    extra = [name for name in goals.columns if name not in SHOWN_COLUMNS]
+    steps = ["steps"] if len({r.budget for r in ranking}) > 1 else []
+    columns = ["rank", "key", *steps, "proxy accuracy", "proxy loss", "params", "flops", *extra]
     table = Table(*columns, "status", "architecture", box=None, pad_edge=False)
-    table.title, table.title_justify = f"candidates by {rank_by}", "left"
+    table.title, table.title_justify = title, "left"
     for rank, r in enumerate(ranking, start=1):
         measures = [_percent(r.proxy_accuracy), _number(r.proxy_loss)]
         sizes = [f"{size:,}" if size is not None else "-" for size in (r.params, r.flops)]
-        more = [_number(getattr(r, name)) for name in extra]
-        row = [str(rank), r.key, *measures, *sizes, *more, str(r.status), _choices(r.choices)]
+        more = [_number(value_of(r, name)) for name in extra]
+        status = str(r.status) + (", beyond a limit" if _is_beyond(r, goals) else "")
+        budget = [str(r.budget)] * len(steps)
+        row = [str(rank), r.key, *budget, *measures, *sizes, *more, status, _choices(r.choices)]
         table.add_row(*map(Text, row))
     return table
+
+
+def _is_beyond(record: Record, goals: Goals) -> bool:
+    return record.status is Status.OK and not goals.eligible(record)
 
 
 def _finals_table(finals: list[Final]) -> Table:

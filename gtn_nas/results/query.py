@@ -13,10 +13,14 @@ import duckdb
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.errors import QueryError, RunFolderError
+from gtn_nas.results.columns import quoted
 from gtn_nas.results.layout import CONFIG, TABLES, is_run, part_files
-from gtn_nas.results.ranking import DEFAULT, order_by, quoted
+from gtn_nas.results.limits import Limit
+from gtn_nas.results.pareto import front
+from gtn_nas.results.ranking import DEFAULT, lower_is_better, order_by, within
 from gtn_nas.results.sandbox import first_line, literal
 from gtn_nas.results.views import ForeignPart, Views
+from gtn_nas.trial import Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,9 +123,10 @@ class Run:
         where: str | None = None,
         columns: Sequence[str] | None = None,
         sort: str | None = None,
+        pareto: Sequence[str] | None = None,
     ) -> list[dict[str, Any]]:
         """Return candidates as mappings from column to value, best first; see ``rows``."""
-        return _mappings(*self.rows(top, where, columns, sort))
+        return _mappings(*self.rows(top, where, columns, sort, pareto))
 
     def rows(
         self,
@@ -129,14 +134,20 @@ class Run:
         where: str | None = None,
         columns: Sequence[str] | None = None,
         sort: str | None = None,
+        pareto: Sequence[str] | None = None,
     ) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Return the names of columns, and the candidates' values in them, best first.
+
+        A candidate that was evaluated at several budgets appears with the largest of them that
+        fulfils the condition.
 
         Args:
             top: how many at most; all by default.
             where: SQL condition on the columns, e.g. ``"params < 50000 AND status = 'ok'"``.
             columns: names of the columns to return; all by default.
             sort: columns to sort by instead, as in SQL: ``"params, proxy_accuracy DESC"``.
+            pareto: columns whose Pareto front is returned alone: of candidates that succeeded
+                within the run's limits, at the largest budget there is.
 
         Raises:
             QueryError: an argument is wrong, or the query takes too long or too much memory.
@@ -147,16 +158,18 @@ class Run:
         def answer(views: Views) -> tuple[list[str], list[tuple[Any, ...]]]:
             view = views.view("candidates")
             names = [_known(name, view.columns) for name in columns or view.columns]
-            order = order_by(str(self.config.get("rank_by", DEFAULT)), view.columns)
+            goals = [_known(name, view.columns) for name in pareto or ()]
+            order = order_by(self._rank_by, view.columns, self._limits)
             order = f"{_terms(sort, view.columns)}, {order}" if sort else order
-            condition = f"({views.sandbox.expression(where)})" if where else "true"
-            limit = "" if top is None else f" LIMIT {top}"
+            chosen = self._chosen(views, where, comparable=bool(goals))
+            limit = "" if top is None or goals else f" LIMIT {top}"
             sql = (
                 f"WITH candidates AS NOT MATERIALIZED ({view.select}) "
-                f"SELECT {', '.join(map(quoted, names))} FROM candidates "
-                f"WHERE {condition} ORDER BY {order}{limit}"
+                f"SELECT {', '.join(map(quoted, names + goals))} FROM ({chosen}) "
+                f"ORDER BY {order}{limit}"
             )
-            return views.sandbox.fetch(sql)
+            _, rows = views.sandbox.fetch(sql)
+            return names, _front(rows, goals, len(names))[:top] if goals else rows
 
         return self._answer(answer)
 
@@ -176,6 +189,28 @@ class Run:
             return _mappings(*views.sandbox.fetch(statement))
 
         return self._answer(answer)
+
+    def _chosen(self, views: Views, where: str | None, comparable: bool) -> str:
+        """Return the SQL of one row for each candidate, or only for those that a front is of."""
+        condition = f"({views.sandbox.expression(where)})" if where else "true"
+        chosen = f"SELECT * FROM candidates WHERE {condition}{views.largest_budget()}"
+        if not comparable:
+            return chosen
+        kept = within(self._limits, views.view("candidates").columns)
+        return (
+            f"SELECT * FROM ({chosen}) WHERE status = '{Status.OK}' AND {kept} "
+            "QUALIFY budget = max(budget) OVER ()"
+        )
+
+    @property
+    def _rank_by(self) -> str:
+        return str(self.config.get("rank_by", DEFAULT))
+
+    @property
+    def _limits(self) -> list[Limit]:
+        limits = self.config.get("limits") or []
+        texts = limits if isinstance(limits, list) else [limits]
+        return [Limit.parse(str(text)) for text in texts]
 
     def _frame(self, table: str) -> pd.DataFrame:
         def answer(views: Views) -> pd.DataFrame:
@@ -223,6 +258,22 @@ def _terms(sort: str, columns: Collection[str]) -> str:
             raise QueryError(f"cannot sort by {sort!r}; write e.g. 'params, proxy_accuracy DESC'")
         terms.append(f"{quoted(_known(found[1], columns))} {found[2] or 'ASC'} NULLS LAST")
     return ", ".join(terms)
+
+
+def _front(
+    rows: Sequence[tuple[Any, ...]], columns: Sequence[str], start: int
+) -> list[tuple[Any, ...]]:
+    """Return the rows of the Pareto front, without the columns from ``start`` that decide it."""
+    signs = [1 if lower_is_better(column) else -1 for column in columns]
+
+    def losses(row: tuple[Any, ...]) -> list[float | None]:
+        values = row[start:]
+        for name, value in zip(columns, values, strict=True):
+            if not isinstance(value, int | float | None):
+                raise QueryError(f"the column {name!r} holds no numbers, so it has no Pareto front")
+        return [v if v is None else sign * v for sign, v in zip(signs, values, strict=True)]
+
+    return [row[:start] for row in front(rows, losses)]
 
 
 def _mappings(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ class Event:
     """Something that happened in a run: one row of the events table.
 
     Attributes:
-        kind: ``ask``, ``reuse``, ``start``, ``resume``, ``stop``, ``finals``, ...
+        kind: ``batch``, ``ask``, ``reuse``, ``start``, ``resume``, ``exhausted``, ``end``.
         details: whatever else belongs to it, a JSON object.
     """
 

@@ -119,9 +119,13 @@ class RunStore:
         self._append("candidates", records)
 
     def append_asks(self, trials: Sequence[Trial]) -> None:
-        """Add trials about to be dispatched; they are on the disk when this returns."""
+        """Add trials about to be dispatched; they are on the disk when this returns.
+
+        So is everything that was added before: an ask follows from the records told by then, and
+        can be repeated only with them.
+        """
         self._add("events", [Event.ask(trial) for trial in trials])
-        self._write("events")
+        self.flush()
 
     def append_event(
         self,

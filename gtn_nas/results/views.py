@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from gtn_nas.errors import RunFolderError
-from gtn_nas.results.ranking import quoted
+from gtn_nas.results.columns import quoted
 from gtn_nas.results.sandbox import Sandbox, literal, pattern
 from gtn_nas.results.schema import KINDS, columns, identity, required
 from gtn_nas.trial import SCHEMA_VERSION
@@ -59,6 +59,16 @@ class Views:
         if table not in self._views:
             self._views[table] = self._open(table, self._files[table])
         return self._views[table]
+
+    def largest_budget(self) -> str:
+        """Return the SQL that leaves of each candidate the row of its largest budget.
+
+        It is empty where all have the same one, since the window function is slow.
+        """
+        budgets = f"SELECT min(budget) < max(budget) FROM ({self.view('candidates').select})"
+        _, [(several,)] = self.sandbox.fetch(budgets)
+        largest = " QUALIFY row_number() OVER (PARTITION BY key ORDER BY budget DESC) = 1"
+        return largest if several else ""
 
     def create(self, table: str) -> None:
         """Make a table known to SQL under its name."""

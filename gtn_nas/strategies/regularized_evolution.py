@@ -9,22 +9,22 @@ from typing import Any
 
 from gtn_nas.errors import ConfigError
 from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.strategies.base import Strategy
-from gtn_nas.trial import Record, Status, Trial
+from gtn_nas.strategies.base import Strategy, succeeded
+from gtn_nas.trial import Record, Trial
 
 
 class RegularizedEvolution(Strategy):
     """Ageing evolution by mutation alone.
 
     Source: Real et al. 2019, arXiv 1802.01548, algorithm 1. It is asynchronous: a trial asked for
-    before the population is full is a random one, and nobody waits for the slowest. Trials that
-    did not end ``ok`` never enter the population.
+    before the population is full is a random one, and nobody waits for the slowest.
 
     Args:
         space: where architectures come from.
         budget: training steps of every trial.
         seed: the run's seed; it seeds the first population too.
         order: sort key of a record, the best first.
+        eligible: whether a record may become a parent; others never enter the population.
         population: how many of the latest trials are alive.
         sample: how many of them compete to be the parent.
 
@@ -38,18 +38,19 @@ class RegularizedEvolution(Strategy):
         budget: int,
         seed: int,
         order: Callable[[Record], tuple[Any, ...]],
+        eligible: Callable[[Record], bool] = succeeded,
         population: int = 50,
         sample: int = 10,
     ) -> None:
         if not 1 <= sample <= population:
             raise ConfigError(f"cannot draw a sample of {sample} from a population of {population}")
         super().__init__(space, budget, seed)
-        self.order, self.sample = order, sample
+        self.order, self.eligible, self.sample = order, eligible, sample
         self.population: deque[Record] = deque(maxlen=population)
 
     def tell(self, records: Sequence[Record]) -> None:
         """Add the records to the population; the oldest leave it."""
-        self.population.extend(r for r in records if r.status is Status.OK)
+        self.population.extend(filter(self.eligible, records))
 
     def propose(self, rng: random.Random) -> Trial:
         """Mutate the best of a random sample, or sample while the population is filling."""

@@ -82,6 +82,14 @@ def test_csv_has_a_header_and_a_line_for_each_record(run, capsys):
     assert rows[-1]["error"] == '[red]a\x1b[31m\nb, "c"'
 
 
+def test_a_front_shows_its_columns_first(run, capsys):
+    show(run, pareto=["ask_index", "params"], top=3)
+    header, first, *others = capsys.readouterr().out.splitlines()
+    assert header.split()[:4] == ["rank", "key", "ask_index", "params"]
+    assert first.split()[:4] == ["1", candidate(0).key, "0", "12,345"]
+    assert len(others) == 2
+
+
 @pytest.mark.parametrize(
     ("format", "expected"),
     [("json", "[]\n"), ("csv", "key,params\n"), ("table", "rank  key  params\n")],
@@ -109,6 +117,9 @@ def test_the_command_shows_ten_in_a_table_and_all_otherwise(run):
     rows = CliRunner().invoke(app, [str(run), *options, "--sort", "params DESC"])
     assert rows.stdout.splitlines()[:2] == ["key,params", f"{candidate(11).key},{12345 * 12}"]
     assert len(rows.stdout.splitlines()) == 11
+    goals = ["--pareto", "proxy_accuracy, params", "--format", "csv", "--columns", "key"]
+    front = CliRunner().invoke(app, [str(run), *goals])
+    assert front.stdout.splitlines() == ["key", candidate(0).key]
 
 
 LIGHT = """

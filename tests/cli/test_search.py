@@ -63,6 +63,39 @@ def test_a_search_prints_a_ranking_finals_and_paths(run_main, small):
     assert Path("run/weights", f"{best['key']}.safetensors").is_file()
 
 
+def test_objectives_and_limits_can_be_repeated_and_the_front_is_shown(run_main, small):
+    goals = ["--objective", "params", "--objective", "flops"]
+    limits = ["--limit", "params<=20000", "--limit", "flops<=9e9"]
+    options = ["--strategy", "optuna", "--sampler", "NSGAIISampler", *goals, *limits]
+    code, out, err = run_main(*small, *options, "--candidates", 12, "--out", "run")
+    assert code == 0, err
+    ranking, front = out.split("Pareto front of proxy_accuracy and params, flops")
+    config = load_run("run").config
+    assert (config["objectives"], len(config["limits"])) == (["params", "flops"], 2)
+    beyond = load_run("run").query(where="params > 20000", columns=["key"])
+    rows = load_run("run").query(pareto=["proxy_accuracy", "params", "flops"], columns=["key"])
+    assert all(row["key"] in front for row in rows)
+    assert beyond
+    assert all(row["key"] not in front for row in beyond)
+    shown = [line for line in ranking.splitlines() if "beyond a limit" in line]
+    assert {line.split()[1] for line in shown} <= {row["key"] for row in beyond}
+    code, out, err = run_main("search", "--resume", "--out", "run", "--candidates", 14)
+    assert code == 0, err
+    assert len(load_run("run").query()) == 14
+
+
+def test_halving_shows_how_far_each_candidate_came(run_main, small):
+    options = ["--strategy", "successive_halving", "--candidates", 10, "--out", "run"]
+    code, out, err = run_main(*small, *options)
+    assert code == 0, err
+    assert "steps" in out.splitlines()[1]
+    rungs = load_run("run").sql("SELECT budget, count(*) n FROM candidates GROUP BY 1 ORDER BY 1")
+    assert [row["budget"] for row in rungs] == [1, 2, 4]
+    assert rungs[0]["n"] == 10
+    total = sum(row["n"] for row in rungs)
+    assert f"{total}/{total}" in err
+
+
 def test_a_folder_is_chosen_by_default(run_main, small):
     assert run_main(*small)[0] == 0
     (run,) = Path("runs").iterdir()
@@ -89,6 +122,11 @@ def test_a_configuration_file_is_a_run_and_options_override_it(run_main, small):
         (["--strategy", "randon"], ["strategy", "random", "randon"]),
         (["--executor", "dask"], ["executor", "ray", "inline"]),
         (["--rank-by", "proxy_acuracy"], ["proxy_acuracy", "proxy_accuracy"]),
+        (["--sampler", "TPESampler"], ["sampler", "--strategy optuna"]),
+        (["--strategy", "optuna", "--sampler", "TPESamplr"], ["TPESamplr", "TPESampler"]),
+        (["--objective", "parms"], ["parms", "params"]),
+        (["--limit", "params<9"], ["'params<9'", "'params<=100000'"]),
+        (["--limit", "parms<=9"], ["parms", "params"]),
         (["--candidates", "-3"], ["candidates", "-3"]),
         (["--top-k", "-1"], ["top_k", "-1"]),
         (["--seed", "zero"], ["--seed", "integer"]),

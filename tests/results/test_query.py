@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -40,6 +41,41 @@ def test_top_where_columns_and_sort(folder):
     assert params(run.query(top=3, sort='status desc, "synflow" Desc')) == [6, 5, 4]
     assert params(run.query(sort="synflow"))[-2:] != [0, 1]
     assert run.query(top=0) == []
+
+
+def test_the_front_of_columns(folder):
+    run = load_run(folder)
+    best, last = run.query(pareto=["proxy_accuracy", "synflow"])[::5]
+    assert (best["synflow"], last["synflow"]) == (0.0, 60.0)
+    assert params(run.query(pareto=["proxy_accuracy", "params"])) == [0]
+    assert run.query(pareto=["synflow"], columns=["key"]) == [{"key": record(6).key}]
+    front = {"pareto": ["proxy_accuracy", "synflow"], "where": "params > 2500"}
+    assert params(run.query(**front)) == [2, 4, 5, 6]
+    assert params(run.query(**front, top=2)) == [2, 4]
+    assert params(run.query(**front, sort="params DESC")) == [6, 5, 4, 2]
+    (folder / "config.yaml").write_text("limits: ['params<=6000']\n")
+    assert params(run.query(**front)) == [2, 4, 5]
+    assert run.query(pareto=["flops"]) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"), [(["parms"], "unknown column 'parms'"), (["device"], "holds no numbers")]
+)
+def test_a_front_is_of_columns_that_hold_numbers(folder, columns, text):
+    with pytest.raises(QueryError, match=text):
+        load_run(folder).query(pareto=columns)
+
+
+def test_a_candidate_of_several_budgets_is_one_row(tmp_path):
+    half, whole = replace(record(0), budget=16), replace(record(0), tell_index=2)
+    stopped = replace(record(1, tell_index=1), budget=16)
+    run = load_run(write_run(tmp_path / "run", [half, stopped, whole]))
+    rows = run.query(columns=["key", "budget"])
+    assert [tuple(row.values()) for row in rows] == [(half.key, 32), (stopped.key, 16)]
+    assert [row["budget"] for row in run.query(where="budget < 32")] == [16, 16]
+    assert [row["key"] for row in run.query(pareto=["params", "proxy_accuracy"])] == [half.key]
+    assert run.sql("SELECT count(*) AS n FROM candidates") == [{"n": 3}]
+    assert run.architecture(half.key) == half.architecture
 
 
 def test_a_condition_can_look_into_choices_and_times(folder):

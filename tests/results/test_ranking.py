@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gtn_nas.results.limits import Limit
 from gtn_nas.results.query import load_run
 from gtn_nas.results.ranking import lower_is_better, order_by, ranked
 from gtn_nas.trial import Status
@@ -25,14 +26,29 @@ CANDIDATE = st.fixed_dictionaries(
 )
 
 
+LIMITS = st.lists(
+    st.sampled_from(["params<=1", "params>=2", "proxy_loss<=0.25", "synflow>=2", "nothing<=1"]),
+    max_size=2,
+)
+PLACES = st.lists(
+    st.tuples(st.integers(0, 6), st.sampled_from([8, 16, 32])), min_size=1, max_size=12, unique=True
+)
+
+
 @pytest.mark.parametrize("rank_by", ["proxy_accuracy", "params", "synflow", "train_s"])
 @settings(deadline=None, max_examples=15)
-@given(st.lists(CANDIDATE, min_size=1, max_size=12))
-def test_records_and_sql_agree(rank_by, values):
-    records = [record(index, **v) for index, v in enumerate(values)]
+@given(places=PLACES, limits=LIMITS, data=st.data())
+def test_records_and_sql_agree(rank_by, places, limits, data):
+    records = [
+        replace(record(index, **data.draw(CANDIDATE)), budget=budget, tell_index=i)
+        for i, (index, budget) in enumerate(places)
+    ]
+    parsed = [Limit.parse(text) for text in limits]
+    config = f"rank_by: {rank_by}\nlimits: {limits}\n"
     with tempfile.TemporaryDirectory() as folder:
-        run = load_run(write_run(Path(folder, "run"), records, config=f"rank_by: {rank_by}\n"))
-        assert [row["key"] for row in run.query()] == [r.key for r in ranked(records, rank_by)]
+        run = load_run(write_run(Path(folder, "run"), records, config=config))
+        expected = [(r.key, r.budget) for r in ranked(records, rank_by, parsed)]
+        assert [(row["key"], row["budget"]) for row in run.query()] == expected
 
 
 def test_success_then_accuracy_then_loss_then_size_decide():
@@ -46,6 +62,27 @@ def test_success_then_accuracy_then_loss_then_size_decide():
         replace(best, status=Status.DIVERGED, proxy_accuracy=0.95, key="e"),
     ]
     assert ranked(reversed(order)) == order
+
+
+def test_a_candidate_appears_once_at_its_largest_budget():
+    first, second = record(0), record(1)
+    halved = [replace(first, budget=8), replace(second, budget=8), replace(first, budget=16)]
+    assert ranked(halved) == [halved[2], halved[1]]
+    failed = replace(first, budget=16, status=Status.DIVERGED)
+    assert ranked([halved[0], failed, halved[1]]) == [halved[1], failed]
+
+
+def test_whoever_took_more_of_the_lesson_ranks_first_whatever_the_score():
+    stopped, whole = record(0, proxy_accuracy=0.9), record(1, proxy_accuracy=0.2)
+    stopped = replace(stopped, budget=16)
+    assert ranked([stopped, whole]) == [whole, stopped]
+
+
+def test_whoever_is_beyond_a_limit_ranks_after_all_within_and_before_failures():
+    beyond, within = record(0, params=9000), record(1, params=10)
+    stopped, failed = replace(record(2, params=10), budget=8), record(3, status=Status.OOM)
+    order = [within, stopped, beyond, failed]
+    assert ranked(reversed(order), limits=[Limit.parse("params<=100")]) == order
 
 
 def test_the_key_breaks_ties_whoever_finished_first():

@@ -199,13 +199,15 @@ def test_candidates_wait_until_they_are_many(tmp_path):
         assert rows_on_disk(store.folder, "candidates") == FLUSH_ROWS
 
 
-def test_asks_and_finals_do_not_wait_and_take_earlier_events_along(tmp_path):
+def test_asks_and_finals_do_not_wait_and_take_earlier_rows_along(tmp_path):
     with RunStore.create(tmp_path / "run", "", clock=Clock()) as store:
         store.append_event("start")
+        store.append_candidates([record(1)])
         assert rows_on_disk(store.folder, "events") == 0
         store.append_asks([trial(0)])
         store.append_final(final(0))
         assert [event.kind for event in store.load_events()] == ["start", "ask"]
+        assert store.load_candidates() == [record(1)]  # what the ask followed from
         assert rows_on_disk(store.folder, "finals") == 1
 
 

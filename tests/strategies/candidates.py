@@ -1,8 +1,10 @@
 """Evaluations that cost nothing: a candidate is as good as it is wide."""
 
 from gtn_nas.spaces import get_space
+from gtn_nas.strategies.optuna_sampler import OptunaSampler
 from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
+from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Record, Status
 
 SPACE = get_space("conv_chain")
@@ -25,6 +27,10 @@ def best_first(record):
     return (-record.proxy_accuracy, record.key)
 
 
+def losses(record):
+    return [None if record.proxy_accuracy is None else -record.proxy_accuracy]
+
+
 def random_search(seed):
     return RandomSearch(SPACE, BUDGET, seed)
 
@@ -33,3 +39,19 @@ def evolution(seed, population=4, sample=2):
     return RegularizedEvolution(
         SPACE, BUDGET, seed, order=best_first, population=population, sample=sample
     )
+
+
+def halving(seed, **options):
+    return SuccessiveHalving(SPACE, BUDGET, seed, order=best_first, **options)
+
+
+def optuna_sampler(seed, **options):
+    return OptunaSampler(SPACE, BUDGET, seed, losses, **options)
+
+
+STRATEGIES = {
+    "random": random_search,
+    "regularized_evolution": evolution,
+    "successive_halving": halving,
+    "optuna": optuna_sampler,
+}

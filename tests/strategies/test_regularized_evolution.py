@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtn_nas.errors import ConfigError
+from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
 from gtn_nas.trial import Status
 
-from .candidates import best_first, evolution, finish, random_search, score
+from .candidates import BUDGET, SPACE, best_first, evolution, finish, random_search, score
 
 some = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
@@ -27,6 +28,14 @@ def test_asks_are_random_until_the_population_is_full(seed, told):
     assert strategy.ask(10) == random_search(seed).ask(10)
     strategy.tell(finished(seed + 2, 4 - told))
     assert all(trial.parent_key is not None for trial in strategy.ask(10))
+
+
+@some
+@given(seed=seeds)
+def test_the_first_population_follows_from_the_seed(seed):
+    first = evolution(seed, population=10).ask(10)
+    assert evolution(seed, population=10).ask(10) == first
+    assert evolution(seed + 1, population=10).ask(10) != first
 
 
 @some
@@ -88,6 +97,25 @@ def test_failures_never_become_parents_nor_drive_anyone_out(seed, status):
     strategy.tell(alive)
     strategy.tell([finish(trial, status) for trial in random_search(seed + 1).ask(9)])
     assert list(strategy.population) == alive
+
+
+@some
+@given(seed=seeds)
+def test_who_is_not_eligible_never_becomes_a_parent(seed):
+    records = finished(seed, 8)
+    best = min(records, key=best_first)
+    strategy = RegularizedEvolution(
+        SPACE,
+        BUDGET,
+        seed,
+        best_first,
+        eligible=lambda record: record.key != best.key,
+        population=4,
+        sample=4,
+    )
+    strategy.tell(records)
+    assert best.key not in {trial.parent_key for trial in strategy.ask(20)}
+    assert best not in strategy.population
 
 
 def test_it_finds_better_candidates_than_random_search():

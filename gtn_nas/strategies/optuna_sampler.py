@@ -1,0 +1,187 @@
+"""Optuna's samplers as strategies; Optuna is imported when one is made."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gtn_nas.architecture import Choice
+from gtn_nas.errors import ConfigError, UnknownNameError, one_line
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.strategies.base import Strategy
+from gtn_nas.trial import Record, Trial
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+
+DEFAULT = "TPESampler"
+
+UNSUITED = frozenset({"BruteForceSampler"})
+"""Samplers that end a study of their own accord, which only Optuna's own loop allows."""
+
+REHEARSAL = 3
+"""Trials after which a sampler has said what it lacks: a package, or a way with objectives."""
+
+
+class OptunaSampler(Strategy):
+    """Proposes what one of Optuna's samplers suggests.
+
+    Source: Akiba et al. 2019, arXiv 1907.10902; Optuna's documentation names each sampler's own.
+    Every choice of the space is suggested, active or not, so that all trials of the study have the
+    same parameters; what comes of them is the canonical architecture. A sampler sees the index of
+    an option: ascending numbers are an ordered range, anything else is categorical.
+
+    The study lives in memory. Each ask gets a sampler of its own, seeded by the ask. Trials that
+    are not told yet are there as running ones; a record answers every open trial of its
+    architecture, and one that nobody asked for here is added. Limits are Optuna's constraints,
+    which Random, QMC and CMA-ES disregard.
+
+    Args:
+        space: where architectures come from.
+        budget: training steps of every trial.
+        seed: the run's seed.
+        losses: a record's score and objectives, the lower the better; one that misses any failed.
+        violations: how far a record is beyond each limit; above zero is too far.
+        objectives: how many values ``losses`` returns.
+        sampler: name of the sampler in ``optuna.samplers``.
+
+    Raises:
+        UnknownNameError: there is no such sampler, or it needs more than a seed.
+        ConfigError: the sampler cannot be used here, and why.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        budget: int,
+        seed: int,
+        losses: Callable[[Record], Sequence[float | None]],
+        violations: Callable[[Record], Sequence[float]] = lambda record: (),
+        objectives: int = 1,
+        sampler: str = DEFAULT,
+    ) -> None:
+        super().__init__(space, budget, seed)
+        self.losses, self.violations = losses, violations
+        self._make = _sampler_named(sampler)
+        self._distributions = {n: _distribution(options) for n, options in space.choices.items()}
+        self._rehearse(sampler, objectives)
+        self._study = self._new_study(objectives)
+        self._open: dict[str, list[optuna.Trial]] = {}
+
+    def tell(self, records: Sequence[Record]) -> None:
+        """Answer every open trial of each record's architecture."""
+        for record in records:
+            for trial in self._open.pop(record.key, None) or [self._given(record)]:
+                self._answer(trial, record)
+
+    def propose(self, rng: random.Random) -> Trial:
+        """Return the architecture of the sampler's next suggestion."""
+        self._study.sampler = self._seeded(rng.getrandbits(31))
+        trial = self._study.ask(self._distributions)
+        chosen = {n: options[trial.params[n]] for n, options in self.space.choices.items()}
+        architecture = self.space.architecture(chosen)
+        self._open.setdefault(architecture.key, []).append(trial)
+        return Trial(architecture, self.budget, -1)
+
+    def _answer(self, trial: optuna.Trial, record: Record) -> None:
+        from optuna.trial import TrialState
+
+        values = [loss for loss in self.losses(record) if loss is not None]
+        violations = self.violations(record)
+        if len(values) < len(self._study.directions) or not all(map(math.isfinite, violations)):
+            self._study.tell(trial, state=TrialState.FAIL)
+            return
+        for index, violation in enumerate(violations):
+            trial.set_constraint(str(index), violation)
+        self._study.tell(trial, values)
+
+    def _given(self, record: Record) -> optuna.Trial:
+        """Return a trial of a record that nobody asked for here.
+
+        Choices that the canonical form dropped are drawn by its key: a trial without them would
+        take them out of the space that samplers see as common to all.
+        """
+        rng, known = random.Random(record.key), record.architecture.choices
+        params = {}
+        for name, options in self.space.choices.items():
+            drawn = rng.randrange(len(options))
+            params[name] = list(options).index(known[name]) if name in known else drawn
+        self._study.enqueue_trial(params)
+        return self._study.ask(self._distributions)
+
+    def _seeded(self, seed: int) -> BaseSampler:
+        with _quiet():
+            return self._make(seed)
+
+    def _new_study(self, objectives: int) -> optuna.Study:
+        import optuna
+
+        with _quiet():
+            return optuna.create_study(
+                sampler=self._seeded(0), directions=["minimize"] * objectives
+            )
+
+    def _rehearse(self, name: str, objectives: int) -> None:
+        """Use the sampler on a study that is thrown away, which shows what it cannot do."""
+        try:
+            study = self._new_study(objectives)
+            for value in range(REHEARSAL):
+                study.tell(study.ask(self._distributions), [float(value)] * objectives)
+        except Exception as error:  # a sampler may raise anything
+            raise ConfigError(
+                f"Optuna's {name} cannot be used here ({one_line(error)}); choose another --sampler"
+            ) from error
+
+
+def _sampler_named(name: str) -> Callable[[int], BaseSampler]:
+    """Return what makes a sampler of a seed.
+
+    Raises:
+        UnknownNameError: no sampler that needs nothing else has this name.
+    """
+    from optuna import samplers
+
+    known: dict[str, Callable[..., BaseSampler]] = {}
+    for candidate in set(samplers.__all__) - UNSUITED:
+        found = getattr(samplers, candidate)
+        if not inspect.isclass(found) or not issubclass(found, samplers.BaseSampler):
+            continue
+        parameters = inspect.signature(found).parameters
+        needed = [p for p in parameters.values() if p.default is p.empty]
+        if "seed" in parameters and not needed:
+            known[candidate] = found
+    if name not in known:
+        raise UnknownNameError("Optuna sampler", name, known)
+    return lambda seed: known[name](seed=seed)
+
+
+def _distribution(options: Sequence[Choice]) -> BaseDistribution:
+    """Return the distribution of an option's index."""
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    numbers = [o for o in options if isinstance(o, int | float) and not isinstance(o, bool)]
+    if len(numbers) == len(options) and numbers == sorted(set(numbers)):
+        return IntDistribution(0, len(options) - 1)
+    return CategoricalDistribution(range(len(options)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna from announcing studies, and from warning that a sampler may change."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)

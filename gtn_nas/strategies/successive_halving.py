@@ -1,0 +1,77 @@
+"""Successive halving without waiting: most candidates take a part of the lesson, the best all."""
+
+from __future__ import annotations
+
+import random
+from bisect import insort
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from gtn_nas.errors import ConfigError
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.strategies.base import Strategy, succeeded
+from gtn_nas.trial import Record, Trial
+
+
+class SuccessiveHalving(Strategy):
+    """Asynchronous successive halving (ASHA) over the steps of a lesson.
+
+    Source: Li et al. 2020, arXiv 1810.05934, algorithm 2. New architectures take the first steps of
+    the lesson. As soon as a candidate is among the best ``1 / eta`` of all that finished with its
+    budget, it is evaluated with the next larger one; nobody waits for a rung to fill. It is trained
+    afresh, with the same initial weights, so that every score stands for itself.
+
+    Args:
+        space: where architectures come from.
+        budget: steps of the whole lesson, which the last rung takes.
+        seed: the run's seed.
+        order: sort key of a record, the best first.
+        eligible: whether a record may be promoted; others do not count in their rung.
+        eta: reduction factor: how much larger the next rung's budget is, and how much rarer.
+        rungs: how many budgets there are at most.
+
+    Raises:
+        ConfigError: ``eta`` is below two, or there is no rung.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        budget: int,
+        seed: int,
+        order: Callable[[Record], tuple[Any, ...]],
+        eligible: Callable[[Record], bool] = succeeded,
+        eta: int = 2,
+        rungs: int = 3,
+    ) -> None:
+        if eta < 2 or rungs < 1:
+            raise ConfigError(f"cannot halve with a factor of {eta} over {rungs} rungs")
+        super().__init__(space, budget, seed)
+        self.order, self.eligible, self.eta = order, eligible, eta
+        self.budgets = sorted({max(1, budget // eta**k) for k in range(rungs)})
+        self._rungs: dict[int, list[Record]] = {budget: [] for budget in self.budgets}
+        self._counted: set[tuple[str, int]] = set()
+        self._promoted: set[tuple[str, int]] = set()
+
+    def tell(self, records: Sequence[Record]) -> None:
+        """Place each record in its rung, once however often it is told."""
+        for record in filter(self.eligible, records):
+            rung, place = self._rungs.get(record.budget), (record.key, record.budget)
+            if rung is not None and place not in self._counted:
+                self._counted.add(place)
+                insort(rung, record, key=self.order)
+
+    def propose(self, rng: random.Random) -> Trial:
+        """Sample an architecture for the lowest rung."""
+        return Trial(self.space.sample(rng), self.budgets[0], -1)
+
+    def promote(self) -> Trial | None:
+        """Return the best candidate of the highest rung that has one to promote."""
+        for budget, larger in reversed(list(pairwise(self.budgets))):
+            rung = self._rungs[budget]
+            for record in rung[: len(rung) // self.eta]:
+                if (record.key, budget) not in self._promoted:
+                    self._promoted.add((record.key, budget))
+                    return Trial(record.architecture, larger, -1)
+        return None
