@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
@@ -19,11 +19,13 @@ class ProxyData:
 
     Attributes:
         calibration: ``(N, C, H, W)`` training images that batch statistics are estimated on.
+        calibration_labels: ``(N,)`` their classes.
         images: ``(N, C, H, W)`` validation images.
         labels: ``(N,)`` their classes.
     """
 
     calibration: Tensor
+    calibration_labels: Tensor
     images: Tensor
     labels: Tensor
 
@@ -36,21 +38,25 @@ class Scores:
         columns: finite scores by the name of their column.
         train_s: seconds of training.
         eval_s: seconds of scoring.
+        failures: why a column is missing, by its name.
     """
 
     columns: Mapping[str, float]
     train_s: float
     eval_s: float
+    failures: Mapping[str, str] = field(default_factory=dict)
 
 
 class Proxy(Protocol):
     """Estimates how good a candidate would be after a full training.
 
     Attributes:
-        directions: whether higher or lower is better, for every column it fills.
+        name: what it is called in a configuration.
+        directions: whether higher or lower is better, for every column it may fill.
         source: where it comes from.
     """
 
+    name: ClassVar[str]
     directions: ClassVar[Mapping[str, Direction]]
     source: ClassVar[str]
 
