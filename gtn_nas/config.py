@@ -66,6 +66,11 @@ class SearchConfig(DataConfig):
         strategy: ``random`` or ``regularized_evolution``.
         candidates: distinct architectures to evaluate.
         top_k: how many of the best are fully trained.
+        proxies: what scores the candidates: ``gtn``, ``real_steps``, or a zero-cost proxy's name.
+        proxy_seeds: initialisations that the scores of trained candidates are the mean of.
+        real_steps: batches of the proxy ``real_steps``.
+        real_learning_rate: learning rate that it starts with.
+        real_momentum: its momentum.
         rank_by: recorded column that ranks the candidates.
         executor: ``ray`` or ``inline``.
         workers: Ray actors; by default as many as fit.
@@ -81,6 +86,11 @@ class SearchConfig(DataConfig):
     strategy: Literal["random", "regularized_evolution"] = "random"
     candidates: PositiveInt = 200
     top_k: Annotated[int, Field(ge=0)] = 3
+    proxies: Annotated[tuple[str, ...], Field(min_length=1)] = ("gtn",)
+    proxy_seeds: PositiveInt = 1
+    real_steps: PositiveInt = 32
+    real_learning_rate: PositiveFloat = 0.1
+    real_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     rank_by: str = "proxy_accuracy"
     executor: Literal["ray", "inline"] = "ray"
     workers: PositiveInt | None = None

@@ -155,7 +155,7 @@ class Search:
 
     def _strategy(self) -> Strategy:
         space, seed = self.evaluation.space, self.config.seed
-        budget = self.evaluation.lesson.steps
+        budget = self.evaluation.budget
         if self.config.strategy == "random":
             return RandomSearch(space, budget, seed)
         return RegularizedEvolution(space, budget, seed, self._order)

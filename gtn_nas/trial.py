@@ -80,6 +80,8 @@ class Record:
     stage: str = "proxy"
     scale: str = "proxy"
     error: str | None = None
+    proxy_errors: str | None = None
+    """Why a proxy has no score: a JSON object of reasons by column."""
     proxy_accuracy: float | None = None
     proxy_loss: float | None = None
     params: int | None = None

@@ -107,6 +107,10 @@ class ImageDataset:
         """Return the fixed, normalised training images that batch statistics are estimated on."""
         return self.normalise(self.train.images[:CALIBRATION_IMAGES])
 
+    def calibration_labels(self) -> Tensor:
+        """Return the classes of the calibration images."""
+        return self.train.labels[:CALIBRATION_IMAGES]
+
     def normalise(self, images: Tensor) -> Tensor:
         """Turn uint8 images ``(N, C, H, W)`` into float32 of about zero mean, unit variance."""
         return normalise(images, self.mean, self.std)

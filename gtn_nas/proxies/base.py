@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
-from gtn_nas.trial import Trial
+from gtn_nas.trial import Trial, derived_seed
 
 Direction = Literal["higher", "lower"]
 
@@ -47,6 +47,18 @@ class Scores:
     failures: Mapping[str, str] = field(default_factory=dict)
 
 
+def seed_of(trial: Trial, initialisation: int) -> int:
+    """Return the seed of a candidate's weights: the trial's own at first, then others."""
+    return derived_seed(trial.seed, initialisation) if initialisation else trial.seed
+
+
+class Build(Protocol):
+    """Builds a candidate on the data's device."""
+
+    def __call__(self, initialisation: int = 0) -> nn.Module:
+        """Return it with weights seeded by its trial, others for every initialisation."""
+
+
 class Proxy(Protocol):
     """Estimates how good a candidate would be after a full training.
 
@@ -60,11 +72,11 @@ class Proxy(Protocol):
     directions: ClassVar[Mapping[str, Direction]]
     source: ClassVar[str]
 
-    def __call__(self, build: Callable[[], nn.Module], trial: Trial, data: ProxyData) -> Scores:
+    def __call__(self, build: Build, trial: Trial, data: ProxyData) -> Scores:
         """Score one candidate.
 
         Args:
-            build: returns the candidate with weights seeded by the trial, on the data's device.
+            build: returns the candidate.
             trial: budget and seed.
             data: real images to score on.
 

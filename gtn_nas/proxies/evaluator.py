@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gtn_nas.proxies.base import Proxy, ProxyData
-from gtn_nas.proxies.registry import ProxySettings, make_proxy
+from gtn_nas.proxies.base import Build, Proxy, ProxyData, seed_of
+from gtn_nas.proxies.registry import ProxySettings, make_proxies
 from gtn_nas.proxies.size import count_flops, count_parameters
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.inner_loop import Lesson
@@ -60,18 +60,25 @@ class Evaluator:
     image_shape: tuple[int, int, int]
     num_classes: int
     proxies: tuple[str, ...] = ("gtn",)
-    settings: ProxySettings = ProxySettings()
+    settings: ProxySettings = field(default_factory=ProxySettings)
 
     def __call__(self, arrays: Arrays) -> Evaluate:
         """Copy the shared arrays to the device, once, and return the scoring function."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         # A copy: the pages mapped into every worker are read-only, and no tensor can be that.
         tensors = {name: torch.tensor(array, device=device) for name, array in arrays.items()}
-        proxies = [make_proxy(name, self.settings, tensors) for name in self.proxies]
+        proxies = make_proxies(self.proxies, self.settings, tensors)
         data = ProxyData(*(tensors[f.name] for f in fields(ProxyData)))
 
         def evaluate(trial: Trial) -> Record:
-            network = self._build(trial, device)
+            def build(initialisation: int = 0) -> nn.Module:
+                torch.manual_seed(seed_of(trial, initialisation))
+                network = self.space.build(
+                    trial.architecture, self.image_shape, self.num_classes, "proxy"
+                )
+                return network.to(device)
+
+            network = build()
             sizes = {
                 "params": count_parameters(network),
                 "flops": count_flops(network, self.image_shape),
@@ -84,15 +91,10 @@ class Evaluator:
                 # Copies again: a network whose first layer works in place writes on its images,
                 # and the next one must see the same.
                 own = ProxyData(*(getattr(data, f.name).clone() for f in fields(data)))
-                found.add(proxy, lambda: self._build(trial, device), trial, own)
+                found.add(proxy, build, trial, own)
             return found.record(trial, sizes)
 
         return evaluate
-
-    def _build(self, trial: Trial, device: torch.device) -> nn.Module:
-        torch.manual_seed(trial.seed)
-        network = self.space.build(trial.architecture, self.image_shape, self.num_classes, "proxy")
-        return network.to(device)
 
 
 class _Findings:
@@ -103,9 +105,7 @@ class _Findings:
         self.failures: dict[str, str] = {}
         self.train_s, self.eval_s = 0.0, 0.0
 
-    def add(
-        self, proxy: Proxy, build: Callable[[], nn.Module], trial: Trial, data: ProxyData
-    ) -> None:
+    def add(self, proxy: Proxy, build: Build, trial: Trial, data: ProxyData) -> None:
         """Compute one proxy; one that diverges leaves its columns empty, with the reason."""
         try:
             scores = proxy(build, trial, data)
@@ -134,4 +134,3 @@ class _Findings:
             train_s=self.train_s,
             eval_s=self.eval_s,
         )
-

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import ClassVar
 
 import torch
 from torch import nn
 
-from gtn_nas.proxies.base import Direction, ProxyData, Scores
+from gtn_nas.proxies.base import Build, Direction, ProxyData, Scores
 from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
 from gtn_nas.trial import Trial
 
 
 class GtnProxy:
-    """Accuracy and loss on real images after the first ``budget`` steps of the lesson."""
+    """Accuracy and loss on real images after the first ``budget`` steps of the lesson.
 
+    Args:
+        lesson: the teacher's.
+        seeds: initialisations that scores are the mean of.
+    """
+
+    name: ClassVar[str] = "gtn"
     directions: ClassVar[Mapping[str, Direction]] = {
         "proxy_accuracy": "higher",
         "proxy_loss": "lower",
     }
     source: ClassVar[str] = "Such et al. 2019, arXiv 1912.07768, section 4.3"
 
-    def __init__(self, lesson: Lesson) -> None:
-        self.lesson = lesson
+    def __init__(self, lesson: Lesson, seeds: int = 1) -> None:
+        self.lesson, self.seeds = lesson, seeds
 
-    def __call__(self, build: Callable[[], nn.Module], trial: Trial, data: ProxyData) -> Scores:
+    def __call__(self, build: Build, trial: Trial, data: ProxyData) -> Scores:
         """Teach the candidate and score it; see ``Proxy``."""
-        return score_after(build(), self.lesson.first(trial.budget), data)
+        lesson = self.lesson.first(trial.budget)
+        return mean_scores([score_after(build(i), lesson, data) for i in range(self.seeds)])
+
+
+def mean_scores(scores: Sequence[Scores]) -> Scores:
+    """Return the mean of each column over initialisations, and the sum of times."""
+    columns = {n: fmean(s.columns[n] for s in scores) for n in scores[0].columns}
+    return Scores(columns, sum(s.train_s for s in scores), sum(s.eval_s for s in scores))
 
 
 def score_after(learner: nn.Module, lesson: Lesson, data: ProxyData) -> Scores:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
+from gtn_nas.data.base import normalise
 from gtn_nas.errors import UnknownNameError
-from gtn_nas.proxies.base import Direction, Proxy
+from gtn_nas.proxies.base import Proxy
 from gtn_nas.proxies.gtn import GtnProxy
 from gtn_nas.proxies.real_steps import RealStepsProxy
+from gtn_nas.proxies.zero_cost import PROXIES as ZERO_COST
+from gtn_nas.proxies.zero_cost import ZeroCostProxies
+from gtn_nas.teacher.curriculum import cosine
 from gtn_nas.teacher.inner_loop import Lesson
 
 Tensors = Mapping[str, Tensor]
@@ -41,15 +45,33 @@ class ProxySettings:
     std: tuple[float, ...] = (1.0,)
 
 
-def make_proxy(name: str, settings: ProxySettings, tensors: Tensors) -> Proxy:
-    """Make a proxy from what workers share.
+def make_proxies(names: Iterable[str], settings: ProxySettings, tensors: Tensors) -> list[Proxy]:
+    """Make proxies from what workers share; those of zero cost become one.
 
     Raises:
-        UnknownNameError: there is none of that name.
+        UnknownNameError: there is none of a name.
     """
-    if name not in PROXIES:
-        raise UnknownNameError("proxy", name, PROXIES)
-    return PROXIES[name](settings, tensors)
+    free = [n for n in names if n in ZERO_COST]
+    made = [TRAINED[n](settings, tensors) for n in known(names) if n in TRAINED]
+    return [*made, ZeroCostProxies(free)] if free else made
+
+
+def known(names: Iterable[str]) -> list[str]:
+    """Return the names, each once.
+
+    Raises:
+        UnknownNameError: there is no proxy of a name.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise UnknownNameError("proxy", name, NAMES)
+    return list(dict.fromkeys(names))
+
+
+def columns_of(names: Iterable[str]) -> list[str]:
+    """Return the columns that proxies fill with scores."""
+    trained = {"gtn": tuple(GtnProxy.directions), "real_steps": tuple(RealStepsProxy.directions)}
+    return [column for name in names for column in trained.get(name, (name,))]
 
 
 def _gtn(settings: ProxySettings, tensors: Tensors) -> Proxy:
@@ -58,15 +80,19 @@ def _gtn(settings: ProxySettings, tensors: Tensors) -> Proxy:
 
 
 def _real_steps(settings: ProxySettings, tensors: Tensors) -> Proxy:
-    images = normalise(tensors["training_images"], settings.mean, settings.std)
-    rates, momenta = constant_momentum(
-        settings.real_steps, settings.real_learning_rate, settings.real_momentum
+    return RealStepsProxy(
+        normalise(tensors["training_images"], settings.mean, settings.std),
+        tensors["training_labels"],
+        settings.real_batch_size,
+        settings.real_learning_rate * cosine(settings.real_steps),
+        torch.full((settings.real_steps,), settings.real_momentum),
+        settings.seeds,
     )
-    labels, batch_size = tensors["training_labels"], settings.real_batch_size
-    return RealStepsProxy(images, labels, batch_size, rates, momenta, settings.seeds)
 
 
-PROXIES: Mapping[str, Callable[[ProxySettings, Tensors], Proxy]] = MappingProxyType(
+TRAINED: Mapping[str, Callable[[ProxySettings, Tensors], Proxy]] = MappingProxyType(
     {"gtn": _gtn, "real_steps": _real_steps}
 )
-"""How each proxy is made, by its name."""
+"""How each proxy that trains candidates is made."""
+NAMES = (*TRAINED, *ZERO_COST)
+"""All proxies that can be asked for."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from gtn_nas.errors import UnknownNameError
-from gtn_nas.proxies.base import Direction
+from gtn_nas.proxies.base import Direction, ProxyData, Scores
 from gtn_nas.proxies.passes import NoScore, Passes
+from gtn_nas.trial import Trial
+
+IMAGES = 32
+"""Training images that untrained networks are looked at with."""
 
 
 @dataclass(frozen=True)
@@ -174,3 +180,25 @@ def zero_cost_scores(
         else:
             failures[name] = "not finite"
     return ZeroCostScores(columns, failures)
+
+
+class ZeroCostProxies:
+    """Some zero-cost proxies as one, so that they share their passes.
+
+    Args:
+        names: which.
+    """
+
+    name: ClassVar[str] = "zero_cost"
+    directions: ClassVar[Mapping[str, Direction]] = {n: p.direction for n, p in PROXIES.items()}
+    source: ClassVar[str] = "that of each"
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+
+    def __call__(self, build: Callable[[], nn.Module], trial: Trial, data: ProxyData) -> Scores:
+        """Score the candidate on the first training images; see ``Proxy``."""
+        begun = time.perf_counter()
+        images, labels = data.calibration[:IMAGES], data.calibration_labels[:IMAGES]
+        found = zero_cost_scores(build, images, labels, self.names)
+        return Scores(found.columns, 0.0, time.perf_counter() - begun, found.failures)
