@@ -37,7 +37,9 @@ class GtnProxy:
     def __call__(self, build: Build, trial: Trial, data: ProxyData) -> Scores:
         """Teach the candidate and score it; see ``Proxy``."""
         lesson = self.lesson.first(trial.budget)
-        return mean_scores([score_after(build(i), lesson, data) for i in range(self.seeds)])
+        return mean_scores(
+            [score_after(build(i), _copied(lesson), data) for i in range(self.seeds)]
+        )
 
 
 def mean_scores(scores: Sequence[Scores]) -> Scores:
@@ -68,3 +70,8 @@ def _finish(data: ProxyData) -> None:
     """Wait for queued GPU work, so that times mean what they say."""
     if data.images.is_cuda:
         torch.cuda.synchronize(data.images.device)
+
+
+def _copied(lesson: Lesson) -> Lesson:
+    """Return a copy: a network whose first layer works in place writes on its images."""
+    return Lesson(*(tensor.clone() for tensor in lesson.tensors))
