@@ -128,6 +128,10 @@ class PretrainConfig(DataConfig):
             are then a third.
         warm_start_steps: steps in which the generator learns to draw real training images before
             it learns to teach.
+        rank_labels: a run's folder; learners are then its candidates, and the teacher learns to
+            leave them in the order of ``rank_column`` too.
+        rank_column: column of the run that counts as truth.
+        rank_weight: of the ranking term beside the mean loss.
         workers: Ray workers that share the learners of a step; by default none, and this process
             takes them one by one.
         cpus_per_worker: CPUs, and so threads, of one worker.
@@ -155,6 +159,9 @@ class PretrainConfig(DataConfig):
     augment: bool | None = None
     start: Path | None = None
     warm_start_steps: Annotated[int, Field(ge=0)] = 800
+    rank_labels: Path | None = None
+    rank_column: str = "real_loss"
+    rank_weight: Annotated[float, Field(ge=0)] = 0.5
     workers: PositiveInt | None = None
     cpus_per_worker: PositiveFloat = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0

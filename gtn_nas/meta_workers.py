@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -18,7 +19,7 @@ from gtn_nas.learners import LearnerSampler
 from gtn_nas.memory import keep_freed_memory
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
-from gtn_nas.teacher.meta_training import MetaConfig, MetaGradient, MetaTrainer
+from gtn_nas.teacher.meta_training import Exchange, MetaConfig, MetaGradient, MetaTrainer
 from gtn_nas.trial import derived_seed
 
 CONTINUED_SCALE = 1 / 3
@@ -26,6 +27,9 @@ CONTINUED_SCALE = 1 / 3
 of its way within fifty steps."""
 AUGMENT_BELOW = 20_000
 """With fewer training images than that, a teacher sees half of them distorted by default."""
+
+WINDOW_START = "window start"
+"""Of the arrays that are sent, the one that is not the teacher's."""
 
 Arrays = Mapping[str, NDArray[Any]]
 RemoteGradient = dict[str, Any]
@@ -126,9 +130,11 @@ class TrainerFactory:
         trainer = self.trainer(images, labels)
 
         def gradient(state: Arrays, seed: int) -> RemoteGradient:
-            trainer.source.load_state_dict({n: torch.tensor(a) for n, a in state.items()})
-            result = trainer.meta_gradient(seed)
+            weights = {n: torch.tensor(a) for n, a in state.items() if n != WINDOW_START}
+            trainer.source.load_state_dict(weights)
+            result = trainer.meta_gradient(seed, int(state[WINDOW_START]))
             return {
+                "seed": seed,
                 "gradients": [g.cpu().numpy() for g in result.gradients],
                 "norm": result.norm,
                 "loss": result.loss,
@@ -140,11 +146,12 @@ class TrainerFactory:
 
 def exchange_by(
     trainer: MetaTrainer, workers: Callable[[Arrays, Sequence[int]], list[RemoteGradient]]
-) -> Callable[[Sequence[int]], list[MetaGradient]]:
+) -> Exchange:
     """Return what computes a step's meta-gradients by the trainer's twins in workers."""
 
-    def exchange(seeds: Sequence[int]) -> list[MetaGradient]:
+    def exchange(seeds: Sequence[int], start: int) -> list[MetaGradient]:
         state = {n: t.cpu().numpy() for n, t in trainer.source.state_dict().items()}
+        state[WINDOW_START] = np.array(start)
         return [received(result) for result in workers(state, seeds)]
 
     def received(result: RemoteGradient) -> MetaGradient:
@@ -153,6 +160,7 @@ def exchange_by(
             torch.tensor(array, device=device)
             for array, device in zip(result["gradients"], devices, strict=True)
         ]
-        return MetaGradient(gradients, result["norm"], result["loss"], result["accuracy"])
+        numbers = (result[name] for name in ("norm", "loss", "accuracy"))
+        return MetaGradient(result["seed"], gradients, *numbers)
 
     return exchange

@@ -10,6 +10,7 @@ by itself: no single chaotic learner decides a step, or the scale of the next on
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from gtn_nas.errors import MetaTrainingError
 from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.hypergradient import RealBatch, lesson_gradient
+from gtn_nas.teacher.ranking_term import ranking_derivatives
 from gtn_nas.trial import derived_seed
 
 SampleLearner = Callable[[int], nn.Module]
@@ -28,13 +30,19 @@ SampleLearner = Callable[[int], nn.Module]
 Augment = Callable[[Tensor], Tensor]
 """Distorts images ``(N, C, H, W)`` at random, by torch's global generator."""
 
-Exchange = Callable[[Sequence[int]], "list[MetaGradient]"]
-"""From the seeds of a step's learners to their meta-gradients, less those that were lost."""
+Truth = Callable[[int], float]
+"""From a learner's seed to how good its architecture truly is, higher is better."""
+
+Exchange = Callable[[Sequence[int], int], "list[MetaGradient]"]
+"""From the seeds of a step's learners and the window's first inner step to their meta-gradients,
+less those that were lost."""
 
 MAX_SKIPPED_IN_A_ROW = 10
 WARM_UP = 20
 """Outer steps in which the outer rates rise: Adam's first steps move every weight alike."""
 TINY = 1e-12
+LEAST_RANKED = 2
+"""Learners in a step that a ranking term can order."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ class MetaConfig:
         noise_learning_rate: outer rate of learned noise.
         label_learning_rate: outer rate of learned labels.
         step_size_learning_rate: outer rate of the learners' rates and momenta.
+        ranking_weight: of the ranking term beside the mean loss; 0 for none.
+        ranking_sharpness: factor of a difference of losses in it.
         rate_scale: what all four outer rates are multiplied with.
         clip_factor: largest gradient norm of a learner, in multiples of the moving geometric mean.
         seed: seed of everything random.
@@ -67,6 +77,8 @@ class MetaConfig:
     noise_learning_rate: float = 0.03
     label_learning_rate: float = 0.03
     step_size_learning_rate: float = 0.003
+    ranking_weight: float = 0.0
+    ranking_sharpness: float = 8.0
     rate_scale: float = 1.0
     clip_factor: float = 2.0
     seed: int = 0
@@ -96,12 +108,14 @@ class MetaGradient:
     """What one learner teaches its teacher.
 
     Attributes:
+        seed: of the learner.
         gradients: of every parameter of the teacher.
         norm: of all of them together.
         loss: the meta-loss.
         accuracy: accuracy (0-1) on the real batch at the end of the window.
     """
 
+    seed: int
     gradients: list[Tensor]
     norm: float
     loss: float
@@ -122,6 +136,7 @@ class MetaTrainer:
         labels: ``(N,)`` class indices.
         augment: distorts half of the real images of a meta-loss, so that the teacher learns what
             holds beyond its training images.
+        truth: what the ranking term, if it has a weight, orders learners by.
 
     Attributes:
         exchange: computes the meta-gradients of a step; by default this trainer, one by one.
@@ -135,14 +150,18 @@ class MetaTrainer:
         images: Tensor,
         labels: Tensor,
         augment: Augment | None = None,
+        truth: Truth | None = None,
     ) -> None:
+        if config.ranking_weight and (truth is None or config.learners_per_step < LEAST_RANKED):
+            raise ValueError("a ranking term needs truths, and two learners or more in a step")
+        self.truth = truth
         self.source, self.config, self.sample_learner = source, config, sample_learner
         self.images, self.labels, self.augment = images, labels, augment
         groups = _parameter_groups(source, config)
         self.parameters = [p for group in groups for p in group["params"]]
         # Gradients of single noise values and labels are of the order of 1e-6: eps is far below.
         self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.9), eps=1e-8)
-        self.exchange: Exchange = lambda seeds: [self.meta_gradient(seed) for seed in seeds]
+        self.exchange: Exchange = lambda seeds, start: [self.meta_gradient(s, start) for s in seeds]
         self.iteration = 0
         self.log_norm: float | None = None
         self.skipped = 0
@@ -166,7 +185,7 @@ class MetaTrainer:
             derived_seed(self.config.seed, self.iteration, i)
             for i in range(self.config.learners_per_step)
         ]
-        results = self.exchange(seeds)
+        results = self.exchange(seeds, self._window_start())
         finite = [r for r in results if math.isfinite(r.norm) and math.isfinite(r.loss)]
         if finite:
             self.apply(finite)
@@ -182,17 +201,32 @@ class MetaTrainer:
             skipped=not finite,
         )
 
-    def meta_gradient(self, seed: int) -> MetaGradient:
-        """Teach one fresh learner and differentiate what it then gets wrong on real images."""
+    @property
+    def window(self) -> int:
+        """Inner steps that are differentiated."""
+        steps = len(self.source.step_sizes.log_rate)
+        return min(self.config.window or steps, steps)
+
+    def _window_start(self) -> int:
+        """Draw where this step's window starts: one for all, so that losses can be compared."""
+        steps = len(self.source.step_sizes.log_rate)
+        rng = random.Random(derived_seed(self.config.seed, self.iteration, "window"))
+        return rng.randrange(steps - self.window + 1)
+
+    def meta_gradient(self, seed: int, start: int = 0) -> MetaGradient:
+        """Teach one fresh learner and differentiate what it then gets wrong on real images.
+
+        Args:
+            seed: decides the learner and the real images.
+            start: first inner step that is differentiated.
+        """
         rng = torch.Generator().manual_seed(seed)
         learner = self.sample_learner(seed).train()
         lesson = self.source.lesson(rng)
-        size = min(self.config.window or lesson.steps, lesson.steps)
-        start = int(torch.randint(lesson.steps - size + 1, (1,), generator=rng))
         result = lesson_gradient(
             learner,
             lesson,
-            range(start, start + size),
+            range(start, start + self.window),
             self._real_batch(seed, rng),
             loss_every=self.config.loss_every,
             seed=seed,
@@ -206,7 +240,7 @@ class MetaTrainer:
             [tensor for tensor, _ in learned], self.parameters, [given for _, given in learned]
         )
         norm = torch.stack([g.norm() for g in gradients]).norm().item()
-        return MetaGradient(list(gradients), norm, result.loss, result.accuracy)
+        return MetaGradient(seed, list(gradients), norm, result.loss, result.accuracy)
 
     def _real_batch(self, seed: int, rng: torch.Generator) -> RealBatch:
         """Draw the images of a meta-loss and distort half of them."""
@@ -221,7 +255,10 @@ class MetaTrainer:
     def apply(self, results: list[MetaGradient]) -> None:
         """Clip each learner's gradient, average them, and let the optimiser step."""
         config = self.config
-        scales = [self._clip(result.norm) / len(results) for result in results]
+        scales = [
+            factor * self._clip(result.norm)
+            for factor, result in zip(self._factors(results), results, strict=True)
+        ]
         progress = self.iteration / config.iterations
         decay = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress))
         rise = min(1.0, (self.iteration + 1) / min(WARM_UP, 1 + config.iterations // 10))
@@ -232,6 +269,17 @@ class MetaTrainer:
             parameter.grad = torch.stack(parts).sum(0)
         self.optimiser.step()
         self.skipped_in_a_row = 0
+
+    def _factors(self, results: list[MetaGradient]) -> list[float]:
+        """Return the derivative of the step's objective with respect to each learner's loss."""
+        factors = [1 / len(results)] * len(results)
+        config = self.config
+        if self.truth is None or not config.ranking_weight:
+            return factors
+        losses = [result.loss for result in results]
+        truths = [self.truth(result.seed) for result in results]
+        pushes = ranking_derivatives(losses, truths, config.ranking_sharpness)
+        return [f + config.ranking_weight * p for f, p in zip(factors, pushes, strict=True)]
 
     def _clip(self, norm: float) -> float:
         """Return what to multiply a gradient with; its norm enters the moving average."""
