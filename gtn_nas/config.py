@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gtn_nas.errors import ConfigError
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+def _split(value: object) -> object:
+    """Turn ``a,b`` into a tuple, as a command line gives it."""
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split), Field(min_length=1)]
 
 Curriculum = Literal["full", "shuffled_batch", "all_shuffled", "none", "fixed_noise", "pixels"]
 """What of a lesson is learned beside the generator (Such et al. 2019, section 3.2).
@@ -86,7 +94,7 @@ class SearchConfig(DataConfig):
     strategy: Literal["random", "regularized_evolution"] = "random"
     candidates: PositiveInt = 200
     top_k: Annotated[int, Field(ge=0)] = 3
-    proxies: Annotated[tuple[str, ...], Field(min_length=1)] = ("gtn",)
+    proxies: Names = ("gtn",)
     proxy_seeds: PositiveInt = 1
     real_steps: PositiveInt = 32
     real_learning_rate: PositiveFloat = 0.1

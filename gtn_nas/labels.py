@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,12 @@ class Labels:
             if is_held_out(a) == held_out
         ]
         return Labels(tuple(a for a, _ in chosen), tuple(t for _, t in chosen))
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any architecture or truth."""
+        keys = [architecture.key for architecture in self.architectures]
+        return hashlib.sha256(repr((keys, self.truths)).encode()).hexdigest()[:16]
 
     def place(self, seed: int) -> int:
         """Return which of them a seed draws."""

@@ -15,11 +15,18 @@ from gtn_nas.config import PretrainConfig
 from gtn_nas.data.augmentation import augmentation_for
 from gtn_nas.data.base import ImageDataset, normalise
 from gtn_nas.errors import ConfigError
+from gtn_nas.labels import LabelledSampler, Labels
 from gtn_nas.learners import LearnerSampler
 from gtn_nas.memory import keep_freed_memory
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
-from gtn_nas.teacher.meta_training import Exchange, MetaConfig, MetaGradient, MetaTrainer
+from gtn_nas.teacher.meta_training import (
+    Exchange,
+    MetaConfig,
+    MetaGradient,
+    MetaTrainer,
+    SampleLearner,
+)
 from gtn_nas.trial import derived_seed
 
 CONTINUED_SCALE = 1 / 3
@@ -38,9 +45,11 @@ RemoteGradient = dict[str, Any]
 
 def meta_config(config: PretrainConfig) -> MetaConfig:
     """Return how a teacher is meta-trained."""
+    ranks = config.rank_labels is not None
     return MetaConfig(
         iterations=config.meta_iterations,
-        learners_per_step=config.learners_per_step or config.workers or 1,
+        learners_per_step=config.learners_per_step or max(config.workers or 1, 1 + ranks),
+        ranking_weight=config.rank_weight if ranks else 0.0,
         learning_rate=config.learning_rate,
         window=config.window or max(1, config.inner_steps // 2),
         rate_scale=1.0 if config.start is None else CONTINUED_SCALE,
@@ -87,6 +96,7 @@ class TrainerFactory:
         space: where learners are sampled from.
         mean: per-channel mean of the images, scaled to 0-1.
         std: per-channel standard deviation of the images, scaled to 0-1.
+        labels: candidates to rank, which learners are then drawn from.
     """
 
     sizes: TeacherConfig
@@ -96,6 +106,7 @@ class TrainerFactory:
     space: SearchSpace
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    labels: Labels | None = None
 
     def trainer(self, images: Tensor, labels: Tensor) -> MetaTrainer:
         """Return a trainer at its start.
@@ -112,13 +123,18 @@ class TrainerFactory:
             source = RealData(images, labels, sizes.inner_steps, sizes.batch_size)
         else:
             source = Teacher(sizes)
+        shape, classes = sizes.image_shape, sizes.num_classes
+        sampler: SampleLearner = LearnerSampler(self.space, shape, classes, device)
+        if self.labels is not None:
+            sampler = LabelledSampler(self.labels, self.space, shape, classes, device)
         return MetaTrainer(
             source.to(device),
             self.meta,
-            LearnerSampler(self.space, sizes.image_shape, sizes.num_classes, device),
+            sampler,
             images,
             labels,
-            augmentation_for(sizes.image_shape[0], strength=0.5) if self.augment else None,
+            augmentation_for(shape[0], strength=0.5) if self.augment else None,
+            None if self.labels is None else self.labels.truth,
         )
 
     def __call__(self, arrays: Arrays) -> Callable[[Arrays, int], RemoteGradient]:

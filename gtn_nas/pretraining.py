@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -17,9 +17,16 @@ from gtn_nas.checkpoint import Checkpoint
 from gtn_nas.config import PretrainConfig
 from gtn_nas.data import load_dataset
 from gtn_nas.data.base import PROXY_SIDE
-from gtn_nas.errors import ConfigError, ResourceError, TeacherError
+from gtn_nas.errors import ResourceError, TeacherError
 from gtn_nas.estimate import Estimate, estimate
-from gtn_nas.examination import HELD_OUT, Examiner, calibrate, try_start_rates
+from gtn_nas.examination import (
+    EXAMINED_IMAGES,
+    HELD_OUT,
+    Examiner,
+    calibrate,
+    try_start_rates,
+)
+from gtn_nas.labels import Labels, load_labels, rank_correlation
 from gtn_nas.memory import keep_freed_memory
 from gtn_nas.meta_workers import (
     AUGMENT_BELOW,
@@ -40,6 +47,7 @@ from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.teacher.warm_start import warm_start
 from gtn_nas.trial import derived_seed
+from gtn_nas.unfinished import Unfinished
 
 START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
 """Learning rates that meta-training may start from; the one that suits real batches is taken."""
@@ -73,6 +81,7 @@ class Progress:
         loss: share of errors at a learning rate, squared error of the warm start, or meta-loss
             (mean over the latest steps).
         held_out_accuracy: latest mean validation accuracy (0-1) of held-out learners.
+        rank_correlation: latest rank correlation of held-out labelled candidates, if there are any.
     """
 
     stage: Literal["learning rates", "warm start", "meta-training"]
@@ -80,6 +89,7 @@ class Progress:
     total: int
     loss: float
     held_out_accuracy: float | None = None
+    rank_correlation: float | None = None
 
 
 class Pretraining:
@@ -111,11 +121,7 @@ class Pretraining:
         self.out = config.out or Path(f"{data}-{self.space.name}.safetensors")
         beside = self.out.with_suffix(".checkpoint")
         self.checkpoint = Checkpoint(config.checkpoint or str(beside))
-        if self.out.is_dir() or self.out.absolute() == Path(self.checkpoint.place).absolute():
-            raise ConfigError(
-                f"--out {self.out} must be a file to write, and not the checkpoint's, e.g. "
-                "teacher.safetensors"
-            )
+        self.labels = self._labels()
         self.factory = TrainerFactory(
             self.sizes,
             config.curriculum == "real_data",
@@ -124,12 +130,18 @@ class Pretraining:
             self.space,
             self.dataset.mean,
             self.dataset.std,
+            self.labels and self.labels.part(held_out=False),
         )
         train = self.dataset.train
         self.trainer = self.factory.trainer(
             train.images.to(self.device), train.labels.to(self.device)
         )
-        self._restore(resume)
+        self.best: dict[str, Any] | None = None
+        self.unfinished = Unfinished(self.checkpoint, self.out, self._identity())
+        state = self.unfinished.load(self.device, resume)
+        if state is not None:
+            self.best = state.pop("best")
+            self.trainer.load_state_dict(state)
         if config.start is not None and self.trainer.iteration == 0:
             self._start_from(config.start)
 
@@ -181,16 +193,36 @@ class Pretraining:
 
     def _meta_train(self) -> Iterator[Progress]:
         """Take the remaining outer steps."""
-        total, accuracy = self.config.meta_iterations, None
+        total, accuracy, correlation = self.config.meta_iterations, None, None
         losses: deque[float] = deque(maxlen=CHECKPOINT_EVERY)
         for step in self.trainer.run():
             losses.append(step.meta_loss)
             if step.iteration % HELD_OUT_EVERY == 0:
                 accuracy = self.held_out_accuracy(HELD_OUT_LEARNERS)
+                correlation = self._keep_if_best()
             if step.iteration % CHECKPOINT_EVERY == 0:
-                self._save_checkpoint()
+                self.unfinished.save(self._state())
             mean_loss = sum(losses) / len(losses)
-            yield Progress("meta-training", step.iteration, total, mean_loss, accuracy)
+            done = step.iteration
+            yield Progress("meta-training", done, total, mean_loss, accuracy, correlation)
+
+    def _keep_if_best(self) -> float | None:
+        """Keep the teacher as it stands if it ranks better than before; return how well."""
+        if self.labels is None:
+            return None
+        found = self.rank_correlation()
+        if self.best is None or found > self.best["correlation"]:
+            source = {n: t.clone() for n, t in self.trainer.source.state_dict().items()}
+            self.best = {"correlation": found, "source": source}
+        return found
+
+    def rank_correlation(self) -> float:
+        """Return Spearman's correlation of held-out candidates' loss with their truth, negated."""
+        assert self.labels is not None  # noqa: S101  (only asked where there are labels)
+        data = self.dataset
+        split = data.validation.first(EXAMINED_IMAGES)
+        held_out = self.labels.part(held_out=True)
+        return rank_correlation(self.lesson(0), held_out, self.space, data, split)
 
     def _start_from(self, path: Path) -> None:
         """Take over a teacher that was meta-trained before.
@@ -251,6 +283,8 @@ class Pretraining:
             validation accuracy (0-1) of held-out learners.
         """
         teacher = self.trainer.source
+        if self.best is not None:
+            teacher.load_state_dict(self.best["source"])
         round_to_16_bits(teacher)
         scale = calibrate(teacher.step_sizes, self.lesson, self.examiner, 2 * learners)
         accuracy = self.held_out_accuracy(learners)
@@ -266,6 +300,13 @@ class Pretraining:
         """What teaches and scores fresh learners."""
         return Examiner(self.space, self.dataset, self.device, self.config.seed)
 
+    def _labels(self) -> Labels | None:
+        """Read what the teacher shall learn to rank by."""
+        config = self.config
+        if config.rank_labels is None:
+            return None
+        return load_labels(config.rank_labels, config.rank_column, self.space)
+
     def _augments(self) -> bool:
         """Tell whether real images are distorted."""
         few = len(self.dataset.train) < AUGMENT_BELOW
@@ -279,38 +320,12 @@ class Pretraining:
             self.trainer.config.learners_per_step,
             self.dataset.fingerprint,
             space_fingerprint(self.space),
+            self.labels and self.labels.fingerprint,
         ]
         return json.dumps(parts, sort_keys=True)
 
-    def _save_checkpoint(self) -> None:
-        self.checkpoint.save({"identity": self._identity(), **self.trainer.state_dict()})
-
-    def _restore(self, resume: bool | None) -> None:
-        """Continue from the checkpoint, or make sure that there is none to be overwritten."""
-        place, exists = self.checkpoint.place, self.checkpoint.exists()
-        if resume is None:
-            resume = exists
-        if not resume:
-            if exists:
-                raise TeacherError(
-                    f"{place} holds an unfinished meta-training; continue it with --resume, "
-                    "delete it, or choose another --out"
-                )
-            if self.out.exists():
-                raise TeacherError(
-                    f"{self.out} exists already; use it with --teacher, delete it, or choose "
-                    "another --out"
-                )
-            return
-        if not exists:
-            raise TeacherError(f"no checkpoint at {place}; start without --resume")
-        state = self.checkpoint.load(self.device)
-        if state.pop("identity", None) != self._identity():
-            raise TeacherError(
-                f"{place} belongs to other settings or other data; repeat the command it was "
-                "started with, and --resume"
-            )
-        self.trainer.load_state_dict(state)
+    def _state(self) -> dict[str, object]:
+        return {"best": self.best, **self.trainer.state_dict()}
 
     def _header(self, teacher: Teacher, accuracy: float, rate_scale: float) -> TeacherHeader:
         dataset, config = self.dataset, self.config

@@ -66,6 +66,20 @@ def search(
     final_epochs: Annotated[
         int | None, typer.Option(help="Epochs of a full training. [default: 60]")
     ] = None,
+    proxies: Annotated[
+        str | None,
+        typer.Option(
+            help="What scores candidates, e.g. gtn,nwot,synflow: gtn, real_steps, or of zero cost "
+            "nwot, synflow, jacob_cov, snip, grad_norm, zico. [default: gtn]"
+        ),
+    ] = None,
+    proxy_seeds: Annotated[
+        int | None,
+        typer.Option(help="Initialisations that trained scores are the mean of. [default: 1]"),
+    ] = None,
+    real_steps: Annotated[
+        int | None, typer.Option(help="Batches of the proxy real_steps. [default: 32]")
+    ] = None,
     rank_by: Annotated[
         str | None, typer.Option(help="Column that ranks. [default: proxy_accuracy]")
     ] = None,

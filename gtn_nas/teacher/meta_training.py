@@ -202,16 +202,19 @@ class MetaTrainer:
         )
 
     @property
+    def steps(self) -> int:
+        """Inner steps of the lesson."""
+        return len(self.source.step_sizes.log_rate)
+
+    @property
     def window(self) -> int:
         """Inner steps that are differentiated."""
-        steps = len(self.source.step_sizes.log_rate)
-        return min(self.config.window or steps, steps)
+        return min(self.config.window or self.steps, self.steps)
 
     def _window_start(self) -> int:
         """Draw where this step's window starts: one for all, so that losses can be compared."""
-        steps = len(self.source.step_sizes.log_rate)
         rng = random.Random(derived_seed(self.config.seed, self.iteration, "window"))
-        return rng.randrange(steps - self.window + 1)
+        return rng.randrange(self.steps - self.window + 1)
 
     def meta_gradient(self, seed: int, start: int = 0) -> MetaGradient:
         """Teach one fresh learner and differentiate what it then gets wrong on real images.

@@ -1,0 +1,76 @@
+"""An unfinished meta-training on disk: what it belongs to, and when it may be continued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gtn_nas.checkpoint import Checkpoint
+from gtn_nas.errors import ConfigError, TeacherError
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The checkpoint of one meta-training.
+
+    Attributes:
+        checkpoint: where it is kept.
+        out: where the finished artefact will be.
+        identity: all that must be equal for it to be continued, as text.
+
+    Raises:
+        ConfigError: ``out`` is a folder, or the checkpoint's own place.
+    """
+
+    checkpoint: Checkpoint
+    out: Path
+    identity: str
+
+    def __post_init__(self) -> None:
+        if self.out.is_dir() or self.out.absolute() == Path(self.checkpoint.place).absolute():
+            raise ConfigError(
+                f"--out {self.out} must be a file to write, and not the checkpoint's, e.g. "
+                "teacher.safetensors"
+            )
+
+    def save(self, state: dict[str, object]) -> None:
+        """Replace what is kept."""
+        self.checkpoint.save({"identity": self.identity, **state})
+
+    def load(self, device: torch.device, resume: bool | None) -> dict[str, Any] | None:
+        """Return what is kept, or make sure that there is nothing to be overwritten.
+
+        Args:
+            device: where the state's tensors go.
+            resume: whether there must be something; ``None`` to take it if there is.
+
+        Raises:
+            TeacherError: there is something and ``resume`` is not set, or nothing that fits.
+        """
+        place, exists = self.checkpoint.place, self.checkpoint.exists()
+        if resume is None:
+            resume = exists
+        if not resume:
+            if exists:
+                raise TeacherError(
+                    f"{place} holds an unfinished meta-training; continue it with --resume, "
+                    "delete it, or choose another --out"
+                )
+            if self.out.exists():
+                raise TeacherError(
+                    f"{self.out} exists already; use it with --teacher, delete it, or choose "
+                    "another --out"
+                )
+            return None
+        if not exists:
+            raise TeacherError(f"no checkpoint at {place}; start without --resume")
+        state = self.checkpoint.load(device)
+        if state.pop("identity", None) != self.identity:
+            raise TeacherError(
+                f"{place} belongs to other settings or other data; repeat the command it was "
+                "started with, and --resume"
+            )
+        return state
