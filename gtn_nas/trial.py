@@ -117,6 +117,11 @@ class Record:
             **values,
         )
 
+    def value(self, column: str) -> float | None:
+        """Return a number by its column, further proxies' included; ``None`` if it has none."""
+        found: float | None = self.extra.get(column, getattr(self, column, None))
+        return found
+
     @property
     def architecture(self) -> Architecture:
         """The architecture this record is about."""

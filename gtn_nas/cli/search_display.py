@@ -90,7 +90,7 @@ def _ranking_table(ranking: list[Record], rank_by: str) -> Table:
     for rank, r in enumerate(ranking, start=1):
         measures = [_percent(r.proxy_accuracy), _number(r.proxy_loss)]
         sizes = [f"{size:,}" if size is not None else "-" for size in (r.params, r.flops)]
-        more = [_number(getattr(r, name)) for name in extra]
+        more = [_number(r.value(name)) for name in extra]
         row = [str(rank), r.key, *measures, *sizes, *more, str(r.status), _choices(r.choices)]
         table.add_row(*map(Text, row))
     return table

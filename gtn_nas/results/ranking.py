@@ -56,7 +56,7 @@ def quoted(name: str) -> str:
 
 def _measure(record: Record, column: str) -> tuple[bool, float]:
     """Return a value to sort by ascending, missing ones last."""
-    value = record.extra.get(column, getattr(record, column, None))
+    value = record.value(column)
     if value is None or not math.isfinite(value):
         return True, 0.0
     return False, value if lower_is_better(column) else -value
