@@ -8,7 +8,6 @@ lessons and fewer steps; ``full`` is the claim. Every meta-training checkpoints 
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.config import PretrainConfig
@@ -26,7 +25,7 @@ from gtn_nas.data.base import ImageDataset
 from gtn_nas.learners import lesson_accuracies
 from gtn_nas.pretraining import Pretraining
 from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.teacher.curriculum import real_lesson
+from gtn_nas.teacher.curriculum import cosine, real_lesson
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.trial import derived_seed
 
@@ -158,12 +157,6 @@ class RealSteps:
             )
 
         return max(product(RATES, momenta), key=score)
-
-
-def cosine(steps: int) -> Tensor:
-    """Return half a cosine from 1 to a twentieth, ``(steps,)``."""
-    fall = 0.5 * (1 + torch.cos(math.pi * torch.arange(steps) / steps))
-    return fall.clamp(min=0.05)
 
 
 def fixed(lesson: Lesson) -> LessonFor:

@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gtn_nas.errors import ConfigError
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+def _split(value: object) -> object:
+    """Turn ``a,b`` into a tuple, as a command line gives it."""
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 Curriculum = Literal["full", "shuffled_batch", "all_shuffled", "none", "fixed_noise", "pixels"]
 """What of a lesson is learned beside the generator (Such et al. 2019, section 3.2).
@@ -67,7 +75,14 @@ class SearchConfig(DataConfig):
         sampler: Optuna's sampler, by its name there; ``TPESampler`` by default.
         candidates: distinct architectures to evaluate.
         top_k: how many of the best are fully trained.
-        rank_by: recorded column that ranks the candidates.
+        proxies: what scores candidates beside what ``rank_by``, objectives and limits need:
+            ``gtn``, ``gtn_improvement``, ``gtn_untrained``, ``real_steps``, or a zero-cost proxy.
+        proxy_seeds: initialisations that the scores of trained candidates are the mean of.
+        real_steps: batches of the proxy ``real_steps``.
+        real_learning_rate: learning rate that it starts with.
+        real_momentum: its momentum.
+        rank_by: column that ranks the candidates, or several joined by ``+`` that rank them by
+            their mean rank; the larger network is the better one here.
         objectives: columns weighed against it; the Pareto front is shown, and trained fully.
         limits: conditions such as ``params<=100000``; what is beyond ranks last, is never trained
             fully, and is infeasible to the strategy.
@@ -86,6 +101,11 @@ class SearchConfig(DataConfig):
     sampler: str | None = None
     candidates: PositiveInt = 200
     top_k: Annotated[int, Field(ge=0)] = 3
+    proxies: Names = ()
+    proxy_seeds: PositiveInt = 1
+    real_steps: PositiveInt = 32
+    real_learning_rate: PositiveFloat = 0.1
+    real_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     rank_by: str = "proxy_accuracy"
     objectives: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
@@ -125,6 +145,10 @@ class PretrainConfig(DataConfig):
             are then a third.
         warm_start_steps: steps in which the generator learns to draw real training images before
             it learns to teach.
+        rank_labels: a run's folder; learners are then its candidates, and the teacher learns to
+            leave them in the order of ``rank_column`` too.
+        rank_column: column of the run that counts as truth.
+        rank_weight: of the ranking term beside the mean loss.
         workers: Ray workers that share the learners of a step; by default none, and this process
             takes them one by one.
         cpus_per_worker: CPUs, and so threads, of one worker.
@@ -152,6 +176,9 @@ class PretrainConfig(DataConfig):
     augment: bool | None = None
     start: Path | None = None
     warm_start_steps: Annotated[int, Field(ge=0)] = 800
+    rank_labels: Path | None = None
+    rank_column: str = "real_loss"
+    rank_weight: Annotated[float, Field(ge=0)] = 0.5
     workers: PositiveInt | None = None
     cpus_per_worker: PositiveFloat = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0

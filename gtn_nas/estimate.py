@@ -83,10 +83,11 @@ def estimate(trainer: MetaTrainer, processes: int) -> Estimate:
     """
     needed = check_memory(trainer, processes)
     seeds = [derived_seed("estimate", i) for i in range(LEARNERS + 1)]
-    trainer.meta_gradient(seeds.pop())  # the first is slower than all others
+    middle = (trainer.steps - trainer.window) // 2
+    trainer.meta_gradient(seeds.pop(), middle)  # the first is slower than all others
     begun = time.perf_counter()
     for seed in seeds:
-        trainer.meta_gradient(seed)
+        trainer.meta_gradient(seed, middle)
     each_s = (time.perf_counter() - begun) / LEARNERS
     config = trainer.config
     rounds = -(-config.learners_per_step // processes)

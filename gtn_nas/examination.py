@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gtn_nas.data.base import ImageDataset, Split
+from gtn_nas.data.base import ImageDataset
 from gtn_nas.learners import LearnerSampler, lesson_accuracies
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.curriculum import RealData, StepSizes
@@ -56,8 +56,7 @@ class Examiner:
             self.device,
             held_out=purpose == HELD_OUT,
         )
-        images, labels = data.validation.images, data.validation.labels
-        split = Split(images[:EXAMINED_IMAGES], labels[:EXAMINED_IMAGES])
+        split = data.validation.first(EXAMINED_IMAGES)
         seeds = [derived_seed(self.seed, purpose, i) for i in range(learners)]
         return sum(lesson_accuracies(lesson_for, sampler, data, split, seeds)) / learners
 

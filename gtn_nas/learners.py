@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -70,19 +71,29 @@ def lesson_accuracies(
 
     A learner that diverges scores zero. Everything runs where the lessons are.
     """
-    return [
-        _lesson_accuracy(lesson_for(seed), sample_learner(seed), dataset, split) for seed in seeds
-    ]
+    return [_taught(lesson_for(s), sample_learner(s), dataset, split)[0] for s in seeds]
 
 
-def _lesson_accuracy(
+def lesson_losses(
+    lesson_for: Callable[[int], Lesson],
+    sample_learner: Callable[[int], nn.Module],
+    dataset: ImageDataset,
+    split: Split,
+    seeds: Sequence[int],
+) -> list[float]:
+    """Teach likewise and return each learner's loss; of one that diverges it is infinite."""
+    return [_taught(lesson_for(s), sample_learner(s), dataset, split)[1] for s in seeds]
+
+
+def _taught(
     lesson: Lesson, learner: nn.Module, dataset: ImageDataset, split: Split
-) -> float:
+) -> tuple[float, float]:
+    """Return a learner's accuracy and loss after a lesson."""
     device = lesson.images.device
     try:
         teach(learner, lesson)
     except FloatingPointError:
-        return 0.0
+        return 0.0, math.inf
     estimate_batch_statistics(learner, dataset.calibration_images().to(device))
     images, labels = dataset.normalise(split.images.to(device)), split.labels.to(device)
-    return score(learner, images, labels)[0]
+    return score(learner, images, labels)

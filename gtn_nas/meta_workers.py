@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,11 +15,18 @@ from gtn_nas.config import PretrainConfig
 from gtn_nas.data.augmentation import augmentation_for
 from gtn_nas.data.base import ImageDataset, normalise
 from gtn_nas.errors import ConfigError
+from gtn_nas.labels import LabelledSampler, Labels
 from gtn_nas.learners import LearnerSampler
 from gtn_nas.memory import keep_freed_memory
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
-from gtn_nas.teacher.meta_training import MetaConfig, MetaGradient, MetaTrainer
+from gtn_nas.teacher.meta_config import MetaConfig
+from gtn_nas.teacher.meta_training import (
+    Exchange,
+    MetaGradient,
+    MetaTrainer,
+    SampleLearner,
+)
 from gtn_nas.trial import derived_seed
 
 CONTINUED_SCALE = 1 / 3
@@ -27,6 +35,9 @@ of its way within fifty steps."""
 AUGMENT_BELOW = 20_000
 """With fewer training images than that, a teacher sees half of them distorted by default."""
 
+WINDOW_START = "window start"
+"""Of the arrays that are sent, the one that is not the teacher's."""
+
 Arrays = Mapping[str, NDArray[Any]]
 RemoteGradient = dict[str, Any]
 """A meta-gradient on its way: numbers, and NumPy arrays that are received without a copy."""
@@ -34,9 +45,11 @@ RemoteGradient = dict[str, Any]
 
 def meta_config(config: PretrainConfig) -> MetaConfig:
     """Return how a teacher is meta-trained."""
+    ranks = config.rank_labels is not None
     return MetaConfig(
         iterations=config.meta_iterations,
-        learners_per_step=config.learners_per_step or config.workers or 1,
+        learners_per_step=config.learners_per_step or max(config.workers or 1, 1 + ranks),
+        ranking_weight=config.rank_weight if ranks else 0.0,
         learning_rate=config.learning_rate,
         window=config.window or max(1, config.inner_steps // 2),
         rate_scale=1.0 if config.start is None else CONTINUED_SCALE,
@@ -83,6 +96,7 @@ class TrainerFactory:
         space: where learners are sampled from.
         mean: per-channel mean of the images, scaled to 0-1.
         std: per-channel standard deviation of the images, scaled to 0-1.
+        labels: candidates to rank, which learners are then drawn from.
     """
 
     sizes: TeacherConfig
@@ -92,6 +106,7 @@ class TrainerFactory:
     space: SearchSpace
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    labels: Labels | None = None
 
     def trainer(self, images: Tensor, labels: Tensor) -> MetaTrainer:
         """Return a trainer at its start.
@@ -108,13 +123,18 @@ class TrainerFactory:
             source = RealData(images, labels, sizes.inner_steps, sizes.batch_size)
         else:
             source = Teacher(sizes)
+        shape, classes = sizes.image_shape, sizes.num_classes
+        sampler: SampleLearner = LearnerSampler(self.space, shape, classes, device)
+        if self.labels is not None:
+            sampler = LabelledSampler(self.labels, self.space, shape, classes, device)
         return MetaTrainer(
             source.to(device),
             self.meta,
-            LearnerSampler(self.space, sizes.image_shape, sizes.num_classes, device),
+            sampler,
             images,
             labels,
-            augmentation_for(sizes.image_shape[0], strength=0.5) if self.augment else None,
+            augmentation_for(shape[0], strength=0.5) if self.augment else None,
+            None if self.labels is None else self.labels.truth,
         )
 
     def __call__(self, arrays: Arrays) -> Callable[[Arrays, int], RemoteGradient]:
@@ -126,9 +146,11 @@ class TrainerFactory:
         trainer = self.trainer(images, labels)
 
         def gradient(state: Arrays, seed: int) -> RemoteGradient:
-            trainer.source.load_state_dict({n: torch.tensor(a) for n, a in state.items()})
-            result = trainer.meta_gradient(seed)
+            weights = {n: torch.tensor(a) for n, a in state.items() if n != WINDOW_START}
+            trainer.source.load_state_dict(weights)
+            result = trainer.meta_gradient(seed, int(state[WINDOW_START]))
             return {
+                "seed": seed,
                 "gradients": [g.cpu().numpy() for g in result.gradients],
                 "norm": result.norm,
                 "loss": result.loss,
@@ -140,11 +162,12 @@ class TrainerFactory:
 
 def exchange_by(
     trainer: MetaTrainer, workers: Callable[[Arrays, Sequence[int]], list[RemoteGradient]]
-) -> Callable[[Sequence[int]], list[MetaGradient]]:
+) -> Exchange:
     """Return what computes a step's meta-gradients by the trainer's twins in workers."""
 
-    def exchange(seeds: Sequence[int]) -> list[MetaGradient]:
+    def exchange(seeds: Sequence[int], start: int) -> list[MetaGradient]:
         state = {n: t.cpu().numpy() for n, t in trainer.source.state_dict().items()}
+        state[WINDOW_START] = np.array(start)
         return [received(result) for result in workers(state, seeds)]
 
     def received(result: RemoteGradient) -> MetaGradient:
@@ -153,6 +176,7 @@ def exchange_by(
             torch.tensor(array, device=device)
             for array, device in zip(result["gradients"], devices, strict=True)
         ]
-        return MetaGradient(gradients, result["norm"], result["loss"], result["accuracy"])
+        numbers = (result[name] for name in ("norm", "loss", "accuracy"))
+        return MetaGradient(result["seed"], gradients, *numbers)
 
     return exchange

@@ -6,8 +6,8 @@ import hashlib
 import json
 import logging
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ import torch
 from gtn_nas.config import SearchConfig
 from gtn_nas.data import load_dataset
 from gtn_nas.data.base import PROXY_SIDE, ImageDataset
-from gtn_nas.errors import NoTeacherError, TeacherError, UnknownNameError
+from gtn_nas.errors import NoTeacherError, TeacherError
 from gtn_nas.proxies.base import ProxyData
-from gtn_nas.proxies.evaluator import GtnEvaluator, shared_arrays
+from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
+from gtn_nas.proxies.names import OF_TEACHER
+from gtn_nas.proxies.registry import ProxySettings
 from gtn_nas.spaces import get_space, space_fingerprint
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.artifact import (
@@ -28,8 +30,8 @@ from gtn_nas.teacher.artifact import (
     resolve_teacher,
     shipped_teachers,
 )
+from gtn_nas.teacher.curriculum import Teacher
 from gtn_nas.teacher.inner_loop import Lesson
-from gtn_nas.trial import Record
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +44,20 @@ class Evaluation:
         space: where they come from.
         dataset: real images of their native size, for full trainings.
         proxy_dataset: the same, no larger than a teacher's.
-        lesson: the teacher's batches and step sizes.
+        lesson: the teacher's batches and step sizes, where a proxy needs them.
+        untrained: those of an untrained one, likewise.
+        proxies: names of what scores candidates.
+        settings: what these are told.
         identity: a fingerprint of each thing that a score depends on, by name.
     """
 
     space: SearchSpace
     dataset: ImageDataset
     proxy_dataset: ImageDataset
-    lesson: Lesson
+    lesson: Lesson | None
+    untrained: Lesson | None
+    proxies: tuple[str, ...]
+    settings: ProxySettings
     identity: dict[str, str]
 
     @property
@@ -57,26 +65,43 @@ class Evaluation:
         """16 hex digits; scores are comparable only where they are equal."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
 
-    def factory(self) -> GtnEvaluator:
+    @property
+    def budget(self) -> int:
+        """Training steps of a candidate."""
+        return self.settings.real_steps if self.lesson is None else self.lesson.steps
+
+    def factory(self) -> Evaluator:
         """Return what makes the scoring function in each worker."""
         dataset = self.proxy_dataset
-        return GtnEvaluator(self.space, dataset.image_shape, dataset.num_classes)
+        return Evaluator(
+            self.space, dataset.image_shape, dataset.num_classes, self.proxies, self.settings
+        )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return what all workers share."""
-        dataset, validation = self.proxy_dataset, self.proxy_dataset.validation
-        images = dataset.normalise(validation.images)
-        data = ProxyData(dataset.calibration_images(), images, validation.labels)
-        return shared_arrays(self.lesson, data)
+        dataset = self.proxy_dataset
+        data = ProxyData(
+            dataset.calibration_images(),
+            dataset.calibration_labels(),
+            dataset.normalise(dataset.validation.images),
+            dataset.validation.labels,
+        )
+        training = None
+        if "real_steps" in self.proxies:
+            training = dataset.train.images, dataset.train.labels
+        return shared_arrays(data, self.lesson, self.untrained, training)
 
 
-def prepare(config: SearchConfig) -> Evaluation:
+def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
     """Load data, search space and teacher, and check that they fit together.
+
+    Args:
+        config: the search.
+        proxies: names of what scores its candidates.
 
     Raises:
         GtnNasError: something is unknown, missing or damaged, or the teacher does not fit.
     """
-    _check_rank_by(config.rank_by)
     space = get_space(config.space)
     native = load_dataset(
         config.dataset,
@@ -85,28 +110,55 @@ def prepare(config: SearchConfig) -> Evaluation:
         image_size=config.image_size,
     )
     dataset = native.at_most(PROXY_SIDE)
-    path = resolve_teacher(config.teacher) if config.teacher else _fitting(dataset, space, config)
-    teacher, header = load_teacher(path)
-    _check_fits(path, header, dataset)
-    with torch.no_grad():
-        lesson = teacher.lesson()
+    settings = ProxySettings(
+        config.proxy_seeds,
+        config.real_steps,
+        real_learning_rate=config.real_learning_rate,
+        real_momentum=config.real_momentum,
+        mean=dataset.mean,
+        std=dataset.std,
+    )
     identity = {
-        "proxy": f"gtn, {lesson.steps} steps, {len(dataset.calibration_images())} images for "
-        "batch statistics",
-        "teacher": hashlib.sha256(path.read_bytes()).hexdigest()[:16],
+        "proxies": ", ".join(proxies),
+        "proxy settings": str(settings),
+        "images for batch statistics": str(len(dataset.calibration_images())),
         "data": dataset.fingerprint,
         "split": str(dataset.split_seed),
         "search space": space_fingerprint(space),
         "scale": "proxy",
     }
-    return Evaluation(space, native, dataset, lesson, identity)
+    lesson = untrained = None
+    if OF_TEACHER.intersection(proxies):
+        path = (
+            resolve_teacher(config.teacher) if config.teacher else _fitting(dataset, space, config)
+        )
+        teacher = _teacher(path, dataset)
+        lesson = _lesson(teacher)
+        if "gtn_untrained" in proxies:
+            untrained = _lesson(_untrained(teacher))
+        identity["teacher"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return Evaluation(space, native, dataset, lesson, untrained, tuple(proxies), settings, identity)
 
 
-def _check_rank_by(column: str) -> None:
-    """Refuse a column that no candidate will have."""
-    known = [f.name for f in fields(Record) if f.type in ("int | None", "float | None")]
-    if column not in known:
-        raise UnknownNameError("column to rank by", column, known)
+def _teacher(path: Path, dataset: ImageDataset) -> Teacher:
+    """Load a teacher, if it was made for the data set."""
+    teacher, header = load_teacher(path)
+    _check_fits(path, header, dataset)
+    return teacher
+
+
+@torch.no_grad()
+def _lesson(teacher: Teacher) -> Lesson:
+    return teacher.lesson()
+
+
+def _untrained(teacher: Teacher) -> Teacher:
+    """Return a teacher of the same sizes and step sizes that was never meta-trained."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        fresh = Teacher(teacher.config)
+    fresh.step_sizes.load_state_dict(teacher.step_sizes.state_dict())
+    return fresh
 
 
 def _fitting(dataset: ImageDataset, space: SearchSpace, config: SearchConfig) -> Path:

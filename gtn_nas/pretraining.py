@@ -19,7 +19,14 @@ from gtn_nas.data import load_dataset
 from gtn_nas.data.base import PROXY_SIDE
 from gtn_nas.errors import ResourceError, TeacherError
 from gtn_nas.estimate import Estimate, estimate
-from gtn_nas.examination import HELD_OUT, Examiner, calibrate, try_start_rates
+from gtn_nas.examination import (
+    EXAMINED_IMAGES,
+    HELD_OUT,
+    Examiner,
+    calibrate,
+    try_start_rates,
+)
+from gtn_nas.labels import RankingGoal, load_labels
 from gtn_nas.memory import keep_freed_memory
 from gtn_nas.meta_workers import (
     AUGMENT_BELOW,
@@ -74,6 +81,7 @@ class Progress:
         loss: share of errors at a learning rate, squared error of the warm start, or meta-loss
             (mean over the latest steps).
         held_out_accuracy: latest mean validation accuracy (0-1) of held-out learners.
+        rank_correlation: latest rank correlation of held-out labelled candidates, if there are any.
     """
 
     stage: Literal["learning rates", "warm start", "meta-training"]
@@ -81,6 +89,7 @@ class Progress:
     total: int
     loss: float
     held_out_accuracy: float | None = None
+    rank_correlation: float | None = None
 
 
 class Pretraining:
@@ -112,6 +121,7 @@ class Pretraining:
         self.out = config.out or Path(f"{data}-{self.space.name}.safetensors")
         beside = self.out.with_suffix(".checkpoint")
         self.checkpoint = Checkpoint(config.checkpoint or str(beside))
+        self.goal = self._ranking_goal()
         self.factory = TrainerFactory(
             self.sizes,
             config.curriculum == "real_data",
@@ -120,6 +130,7 @@ class Pretraining:
             self.space,
             self.dataset.mean,
             self.dataset.std,
+            None if self.goal is None else self.goal.labels.part(held_out=False),
         )
         train = self.dataset.train
         self.trainer = self.factory.trainer(
@@ -128,6 +139,9 @@ class Pretraining:
         self.unfinished = Unfinished(self.checkpoint, self.out, self._identity())
         state = self.unfinished.load(self.device, resume)
         if state is not None:
+            best = state.pop("best")
+            if self.goal is not None:
+                self.goal.best = best
             self.trainer.load_state_dict(state)
         if config.start is not None and self.trainer.iteration == 0:
             self._start_from(config.start)
@@ -180,16 +194,20 @@ class Pretraining:
 
     def _meta_train(self) -> Iterator[Progress]:
         """Take the remaining outer steps."""
-        total, accuracy = self.config.meta_iterations, None
+        total, accuracy, correlation = self.config.meta_iterations, None, None
         losses: deque[float] = deque(maxlen=CHECKPOINT_EVERY)
         for step in self.trainer.run():
             losses.append(step.meta_loss)
             if step.iteration % HELD_OUT_EVERY == 0:
                 accuracy = self.held_out_accuracy(HELD_OUT_LEARNERS)
+                if self.goal is not None:
+                    correlation = self.goal.examine(self.lesson(0), self.trainer.source)
             if step.iteration % CHECKPOINT_EVERY == 0:
-                self.unfinished.save(self.trainer.state_dict())
+                best = None if self.goal is None else self.goal.best
+                self.unfinished.save({"best": best, **self.trainer.state_dict()})
             mean_loss = sum(losses) / len(losses)
-            yield Progress("meta-training", step.iteration, total, mean_loss, accuracy)
+            done = step.iteration
+            yield Progress("meta-training", done, total, mean_loss, accuracy, correlation)
 
     def _start_from(self, path: Path) -> None:
         """Take over a teacher that was meta-trained before.
@@ -250,6 +268,8 @@ class Pretraining:
             validation accuracy (0-1) of held-out learners.
         """
         teacher = self.trainer.source
+        if self.goal is not None and self.goal.best is not None:
+            teacher.load_state_dict(self.goal.best["teacher"])
         round_to_16_bits(teacher)
         scale = calibrate(teacher.step_sizes, self.lesson, self.examiner, 2 * learners)
         accuracy = self.held_out_accuracy(learners)
@@ -265,6 +285,14 @@ class Pretraining:
         """What teaches and scores fresh learners."""
         return Examiner(self.space, self.dataset, self.device, self.config.seed)
 
+    def _ranking_goal(self) -> RankingGoal | None:
+        """Read what the teacher shall learn to rank by, if it shall."""
+        config, data = self.config, self.dataset
+        if config.rank_labels is None:
+            return None
+        labels = load_labels(config.rank_labels, config.rank_column, self.space)
+        return RankingGoal(labels, self.space, data, data.validation.first(EXAMINED_IMAGES))
+
     def _augments(self) -> bool:
         """Tell whether real images are distorted."""
         few = len(self.dataset.train) < AUGMENT_BELOW
@@ -278,6 +306,7 @@ class Pretraining:
             self.trainer.config.learners_per_step,
             self.dataset.fingerprint,
             space_fingerprint(self.space),
+            None if self.goal is None else self.goal.labels.fingerprint,
         ]
         return json.dumps(parts, sort_keys=True)
 

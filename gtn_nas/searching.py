@@ -16,7 +16,9 @@ from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.executors import Executor, InlineExecutor
 from gtn_nas.finals import Finals
 from gtn_nas.preparation import Evaluation, prepare
-from gtn_nas.results.goals import Goals
+from gtn_nas.proxies.names import COLUMNS, known, proxies_of
+from gtn_nas.results.columns import MEASURES
+from gtn_nas.results.goals import Goals, RunningLosses
 from gtn_nas.results.layout import is_run
 from gtn_nas.results.schema import Final
 from gtn_nas.results.store import RunStore
@@ -109,8 +111,9 @@ class Search:
         self.config, self.resume = config, resume
         self.folder = config.out or default_folder(config)
         _check_folder(self.folder, config, resume)
-        self.goals = Goals.parse(config.rank_by, config.objectives, config.limits)
-        self.evaluation: Evaluation = prepare(config)
+        self.goals = goals_of(config)
+        wanted = known([*config.proxies, *proxies_of(self.goals.columns)])
+        self.evaluation: Evaluation = prepare(config, wanted)
         self.strategy = self._strategy()
 
     def run(self, on_progress: OnProgress) -> SearchResult:
@@ -150,32 +153,31 @@ class Search:
             done = len(controller.records)
             on_progress(SearchProgress("candidates", done, controller.total, best))
 
-        order = self.goals.order
-        best = min(controller.records.values(), key=order, default=None)
+        ranked = self.goals.ranked
+        best = next(iter(ranked(controller.records.values())), None)
         tell()
         for record in controller.run():
-            if best is None or order(record) < order(best):
-                best = record
+            best = record if best is None else ranked([best, record])[0]
             tell()
 
     def _strategy(self) -> Strategy:
         config, goals = self.config, self.goals
-        common = (self.evaluation.space, self.evaluation.lesson.steps, config.seed)
+        common = (self.evaluation.space, self.evaluation.budget, config.seed)
         if config.sampler is not None and config.strategy != "optuna":
             raise ConfigError(f"a sampler is for --strategy optuna; {config.strategy} has none")
         if config.strategy == "random":
             return RandomSearch(*common)
         if config.strategy == "regularized_evolution":
-            return RegularizedEvolution(*common, goals.order, goals.eligible)
+            return RegularizedEvolution(*common, goals.ranked, goals.eligible)
         if config.strategy == "successive_halving":
-            return SuccessiveHalving(*common, goals.order, goals.eligible)
+            return SuccessiveHalving(*common, goals.ranked, goals.eligible)
         from gtn_nas.strategies.optuna_sampler import DEFAULT, OptunaSampler
 
         return OptunaSampler(
             *common,
-            goals.losses,
+            RunningLosses(goals),
             goals.violations,
-            objectives=len(goals.columns),
+            objectives=1 + len(goals.objectives),
             sampler=config.sampler or DEFAULT,
         )
 
@@ -224,6 +226,16 @@ class Search:
             store.close()
             raise
         return store
+
+
+def goals_of(config: SearchConfig) -> Goals:
+    """Return what a search looks for.
+
+    Raises:
+        GtnNasError: a name is unknown, or a limit cannot be read.
+    """
+    columns = dict.fromkeys([*COLUMNS, *MEASURES])
+    return Goals.parse(config.rank_by, config.objectives, config.limits, columns)
 
 
 def default_folder(config: SearchConfig) -> Path:

@@ -80,10 +80,13 @@ class Record:
     stage: str = "proxy"
     scale: str = "proxy"
     error: str | None = None
+    proxy_errors: str | None = None
+    """Why a proxy has no score: a JSON object of reasons by column."""
     proxy_accuracy: float | None = None
     proxy_loss: float | None = None
     params: int | None = None
     flops: int | None = None
+    depth: int | None = None
     tell_index: int = -1
     train_s: float | None = None
     eval_s: float | None = None

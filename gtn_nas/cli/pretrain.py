@@ -73,6 +73,16 @@ def pretrain(
         int | None,
         typer.Option(help="Steps of drawing real images before meta-training. [default: 800]"),
     ] = None,
+    rank_labels: Annotated[
+        Path | None,
+        typer.Option(help="A run whose candidates the teacher learns to rank."),
+    ] = None,
+    rank_column: Annotated[
+        str | None, typer.Option(help="Its column that counts as truth. [default: real_loss]")
+    ] = None,
+    rank_weight: Annotated[
+        float | None, typer.Option(help="Of the ranking term. [default: 0.5]")
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(help="Ray workers that share a step's learners. [default: none, no Ray]"),
@@ -126,6 +136,8 @@ def _run(values: dict[str, Any], resume: bool | None) -> Path:
             text = f"loss {progress.loss:.3f}"
             if progress.held_out_accuracy is not None:
                 text += f"  held-out learners {progress.held_out_accuracy:.1%}"
+            if progress.rank_correlation is not None:
+                text += f"  rank correlation {progress.rank_correlation:+.2f}"
             shown.update(progress.stage, progress.done, progress.total, text)
         if pretraining.trainer.skipped:
             shown.say(f"{pretraining.trainer.skipped} steps were not finite and were skipped")

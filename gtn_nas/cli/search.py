@@ -72,8 +72,26 @@ def search(
     final_epochs: Annotated[
         int | None, typer.Option(help="Epochs of a full training. [default: 60]")
     ] = None,
+    proxies: Annotated[
+        str | None,
+        typer.Option(
+            help="Further proxies beside those that rank: gtn, gtn_improvement, gtn_untrained, "
+            "real_steps, nwot, synflow, jacob_cov, snip, grad_norm, zico; joined by commas."
+        ),
+    ] = None,
+    proxy_seeds: Annotated[
+        int | None,
+        typer.Option(help="Initialisations that trained scores are the mean of. [default: 1]"),
+    ] = None,
+    real_steps: Annotated[
+        int | None, typer.Option(help="Batches of the proxy real_steps. [default: 32]")
+    ] = None,
     rank_by: Annotated[
-        str | None, typer.Option(help="Column that ranks. [default: proxy_accuracy]")
+        str | None,
+        typer.Option(
+            help="Column that ranks, or several by their mean rank, e.g. proxy_loss+nwot. "
+            "[default: proxy_accuracy]"
+        ),
     ] = None,
     objectives: Annotated[
         list[str] | None,
@@ -96,7 +114,7 @@ def search(
     wanted = run.config
     with SearchDisplay(run.folder, wanted) as display:
         result = run.run(display.update)
-    display.show(result)
+    display.show(result, run.goals)
 
 
 def _prepared(config: SearchConfig, resume: bool) -> Search:

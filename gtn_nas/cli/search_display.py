@@ -14,12 +14,12 @@ from gtn_nas.cli.output import table_console
 from gtn_nas.cli.progress import StageProgress
 from gtn_nas.cli.signals import end_on_sigterm
 from gtn_nas.results.columns import value_of
-from gtn_nas.results.goals import Goals
 from gtn_nas.results.layout import CONFIG
 from gtn_nas.trial import Status
 
 if TYPE_CHECKING:
     from gtn_nas.config import SearchConfig
+    from gtn_nas.results.goals import Goals
     from gtn_nas.results.schema import Final
     from gtn_nas.searching import SearchProgress, SearchResult
     from gtn_nas.trial import Record
@@ -41,7 +41,6 @@ class SearchDisplay:
 
     def __init__(self, folder: Path, config: SearchConfig) -> None:
         self.folder, self.config = folder, config
-        self._goals = Goals.parse(config.rank_by, config.objectives, config.limits)
         self._progress = StageProgress()
         self._rate = 0.0
 
@@ -70,12 +69,12 @@ class SearchDisplay:
                 text += f"  best {progress.best.proxy_accuracy:.1%}"
         self._rate = self._progress.update(title, progress.done, progress.total, text)
 
-    def show(self, result: SearchResult) -> None:
+    def show(self, result: SearchResult, goals: Goals) -> None:
         """Print the ranking, the finals and where everything is."""
-        out, rank_by, goals = table_console(), self.config.rank_by, self._goals
+        out, rank_by = table_console(), self.config.rank_by
         title = f"candidates by {rank_by}"
         out.print(_ranking_table(result.ranking[:SHOWN], title, goals))
-        out.print(_agreement([r for r in result.ranking if goals.eligible(r)], rank_by))
+        out.print(_agreement([r for r in result.ranking if goals.eligible(r)]))
         if goals.objectives:
             title = f"Pareto front of {rank_by} and {', '.join(goals.objectives)}"
             out.print(_ranking_table(result.front, title, goals))
@@ -128,7 +127,7 @@ def _finals_table(finals: list[Final]) -> Table:
     return table
 
 
-def _agreement(ranking: list[Record], rank_by: str) -> str:
+def _agreement(ranking: list[Record]) -> str:
     """Say how far the ranking differs from one by size, the baseline that costs nothing."""
     from gtn_nas.results.agreement import agreement_with_size
 
@@ -138,7 +137,6 @@ def _agreement(ranking: list[Record], rank_by: str) -> str:
     return (
         f"against a ranking by parameters (largest first): Spearman {found.spearman:+.2f} over "
         f"{found.count} candidates, {found.shared} of the best {found.top} in common"
-        + ("" if rank_by != "params" else " (this one prefers the smallest)")
     )
 
 

@@ -29,6 +29,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> Split:
+        """Return the first images, all of them if there are fewer."""
+        return Split(self.images[:count], self.labels[:count])
+
 
 @dataclass(frozen=True)
 class RawDataset:
@@ -106,6 +110,10 @@ class ImageDataset:
     def calibration_images(self) -> Tensor:
         """Return the fixed, normalised training images that batch statistics are estimated on."""
         return self.normalise(self.train.images[:CALIBRATION_IMAGES])
+
+    def calibration_labels(self) -> Tensor:
+        """Return the classes of the calibration images."""
+        return self.train.labels[:CALIBRATION_IMAGES]
 
     def normalise(self, images: Tensor) -> Tensor:
         """Turn uint8 images ``(N, C, H, W)`` into float32 of about zero mean, unit variance."""

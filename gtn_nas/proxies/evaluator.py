@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from gtn_nas.proxies.base import ProxyData
-from gtn_nas.proxies.gtn import GtnProxy
-from gtn_nas.proxies.size import count_flops, count_parameters
+from gtn_nas.proxies.base import Build, Proxy, ProxyData, seed_of
+from gtn_nas.proxies.registry import ProxySettings, make_proxies
+from gtn_nas.proxies.size import count_depth, count_flops, count_parameters
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.trial import Evaluate, Record, Status, Trial
 
 Arrays = Mapping[str, np.ndarray]
 
+OWN_COLUMNS = frozenset(f.name for f in fields(Record))
+"""Scores that are columns of every run; all others are a run's further ones."""
 
-def shared_arrays(lesson: Lesson, data: ProxyData) -> dict[str, np.ndarray]:
-    """Return everything that all workers share, by name; float32 and int64, on the CPU."""
-    tensors = {
-        "lesson_images": lesson.images,
-        "lesson_labels": lesson.labels,
-        "learning_rates": lesson.learning_rates,
-        "momenta": lesson.momenta,
-        "calibration": data.calibration,
-        "images": data.images,
-        "labels": data.labels,
-    }
+
+def shared_arrays(
+    data: ProxyData,
+    lesson: Lesson | None = None,
+    untrained: Lesson | None = None,
+    training: tuple[Tensor, Tensor] | None = None,
+) -> dict[str, np.ndarray]:
+    """Return everything that all workers share, by name, on the CPU.
+
+    Args:
+        data: real images to score on.
+        lesson: the teacher's, where a proxy needs it.
+        untrained: that of an untrained one, likewise.
+        training: uint8 images ``(N, C, H, W)`` and labels ``(N,)``, likewise.
+    """
+    tensors = {name: getattr(data, name) for name in (f.name for f in fields(ProxyData))}
+    for prefix, found in (("lesson", lesson), ("untrained", untrained)):
+        if found is not None:
+            tensors |= {f"{prefix}_{f.name}": getattr(found, f.name) for f in fields(Lesson)}
+    if training is not None:
+        tensors["training_images"], tensors["training_labels"] = training
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
 
 @dataclass(frozen=True)
-class GtnEvaluator:
-    """Makes, in each worker, the function that scores a trial with the teacher's lesson.
+class Evaluator:
+    """Makes, in each worker, the function that scores a trial with some proxies.
 
     The device is chosen by what the worker sees. A candidate's seed alone decides its weights, so
     its score depends neither on the worker nor on what was evaluated before.
@@ -44,57 +57,86 @@ class GtnEvaluator:
         space: the search space.
         image_shape: channels, height and width.
         num_classes: number of labels.
+        proxies: names of the proxies, in the order in which they are computed.
+        settings: what the proxies are told.
     """
 
     space: SearchSpace
     image_shape: tuple[int, int, int]
     num_classes: int
+    proxies: tuple[str, ...] = ("gtn",)
+    settings: ProxySettings = field(default_factory=ProxySettings)
 
     def __call__(self, arrays: Arrays) -> Evaluate:
         """Copy the shared arrays to the device, once, and return the scoring function."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         # A copy: the pages mapped into every worker are read-only, and no tensor can be that.
         tensors = {name: torch.tensor(array, device=device) for name, array in arrays.items()}
+        proxies = make_proxies(self.proxies, self.settings, tensors)
+        data = ProxyData(*(tensors[f.name] for f in fields(ProxyData)))
 
         def evaluate(trial: Trial) -> Record:
-            # Copies again: a network whose first layer works in place writes on its images, and the
-            # next candidate must see the same ones.
-            own = {name: tensor.clone() for name, tensor in tensors.items()}
-            lesson = Lesson(
-                own["lesson_images"], own["lesson_labels"], own["learning_rates"], own["momenta"]
-            )
-            data = ProxyData(own["calibration"], own["images"], own["labels"])
-            return self._evaluate(trial, GtnProxy(lesson), data)
+            def build(initialisation: int = 0) -> nn.Module:
+                torch.manual_seed(seed_of(trial, initialisation))
+                network = self.space.build(
+                    trial.architecture, self.image_shape, self.num_classes, "proxy"
+                )
+                return network.to(device)
+
+            network = build()
+            sizes = {
+                "params": count_parameters(network),
+                "flops": count_flops(network, self.image_shape),
+                "depth": count_depth(network, self.image_shape),
+                "device": device.type,
+                "threads": torch.get_num_threads(),
+                "torch_version": str(torch.__version__),
+            }
+            found = _Findings()
+            for proxy in proxies:
+                # Copies again: a network whose first layer works in place writes on its images,
+                # and the next one must see the same.
+                own = ProxyData(*(getattr(data, f.name).clone() for f in fields(data)))
+                found.add(proxy, build, trial, own)
+            return found.record(trial, sizes)
 
         return evaluate
 
-    def _evaluate(self, trial: Trial, proxy: GtnProxy, data: ProxyData) -> Record:
-        device = data.images.device
 
-        def build() -> nn.Module:
-            torch.manual_seed(trial.seed)
-            network = self.space.build(
-                trial.architecture, self.image_shape, self.num_classes, "proxy"
-            )
-            return network.to(device)
+class _Findings:
+    """What the proxies of one candidate found."""
 
-        network = build()
-        common = {
-            "params": count_parameters(network),
-            "flops": count_flops(network, self.image_shape),
-            "device": device.type,
-            "threads": torch.get_num_threads(),
-            "torch_version": str(torch.__version__),
-        }
+    def __init__(self) -> None:
+        self.columns: dict[str, float] = {}
+        self.failures: dict[str, str] = {}
+        self.train_s, self.eval_s = 0.0, 0.0
+
+    def add(self, proxy: Proxy, build: Build, trial: Trial, data: ProxyData) -> None:
+        """Compute one proxy; one that diverges leaves its columns empty, with the reason."""
         try:
             scores = proxy(build, trial, data)
         except FloatingPointError as error:
-            return Record.of(trial, Status.DIVERGED, error=str(error), **common)
+            self.failures |= dict.fromkeys(proxy.directions, str(error))
+            return
+        self.columns |= scores.columns
+        self.failures |= scores.failures
+        self.columns[f"{proxy.name}_s"] = scores.train_s + scores.eval_s
+        self.train_s += scores.train_s
+        self.eval_s += scores.eval_s
+
+    def record(self, trial: Trial, sizes: Mapping[str, object]) -> Record:
+        """Return the candidate's record; it diverged if no proxy has a score."""
+        if not self.columns and self.failures:
+            reasons = "; ".join(dict.fromkeys(self.failures.values()))
+            return Record.of(trial, Status.DIVERGED, error=reasons, **sizes)
+        own = {name: value for name, value in self.columns.items() if name in OWN_COLUMNS}
         return Record.of(
             trial,
             Status.OK,
-            **scores.columns,
-            **common,
-            train_s=scores.train_s,
-            eval_s=scores.eval_s,
+            **own,
+            **sizes,
+            extra={n: v for n, v in self.columns.items() if n not in own},
+            proxy_errors=json.dumps(self.failures) if self.failures else None,
+            train_s=self.train_s,
+            eval_s=self.eval_s,
         )

@@ -4,32 +4,104 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from gtn_nas.proxies.base import Direction, ProxyData, Scores
+from gtn_nas.proxies.base import Build, Direction, ProxyData, Scores
 from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
 from gtn_nas.trial import Trial
 
+EARLY_SHARE = 4
+"""An early score is taken after so small a part of the lesson: 8 of 32 steps."""
+
 
 class GtnProxy:
-    """Accuracy and loss on real images after the first ``budget`` steps of the lesson."""
+    """What a candidate reaches on real images after the first ``budget`` steps of the lesson.
 
+    ``gtn_drop`` is how far the loss on the synthetic batches falls, from the first to the last;
+    ``gtn_improvement`` how far the real loss falls after the first quarter of the lesson.
+
+    Args:
+        lesson: the teacher's.
+        seeds: initialisations that scores are the mean of.
+        improvement: whether to score after a quarter of the steps too.
+    """
+
+    name: ClassVar[str] = "gtn"
     directions: ClassVar[Mapping[str, Direction]] = {
         "proxy_accuracy": "higher",
         "proxy_loss": "lower",
+        "gtn_drop": "higher",
+        "gtn_improvement": "higher",
     }
     source: ClassVar[str] = "Such et al. 2019, arXiv 1912.07768, section 4.3"
 
-    def __init__(self, lesson: Lesson) -> None:
-        self.lesson = lesson
+    def __init__(self, lesson: Lesson, seeds: int = 1, *, improvement: bool = False) -> None:
+        self.lesson, self.seeds, self.improvement = lesson, seeds, improvement
 
-    def __call__(self, build: Callable[[], nn.Module], trial: Trial, data: ProxyData) -> Scores:
+    def __call__(self, build: Build, trial: Trial, data: ProxyData) -> Scores:
         """Teach the candidate and score it; see ``Proxy``."""
-        return score_after(build(), self.lesson.first(trial.budget), data)
+        return mean_scores([self._score(build, i, trial.budget, data) for i in range(self.seeds)])
+
+    def _score(self, build: Build, initialisation: int, budget: int, data: ProxyData) -> Scores:
+        lesson, learner = _copied(self.lesson.first(budget)), build(initialisation)
+        before = training_loss(learner, lesson, 0)
+        scores = score_after(learner, lesson, data)
+        drop = before - training_loss(learner, lesson, budget - 1)
+        columns = {**scores.columns, "gtn_drop": drop}
+        train_s, eval_s = scores.train_s, scores.eval_s
+        if self.improvement:
+            first = _copied(self.lesson.first(max(1, budget // EARLY_SHARE)))
+            early = score_after(build(initialisation), first, data)
+            columns["gtn_improvement"] = early.columns["proxy_loss"] - columns["proxy_loss"]
+            train_s, eval_s = train_s + early.train_s, eval_s + early.eval_s
+        return Scores(columns, train_s, eval_s)
+
+
+class UntrainedProxy:
+    """The control: the same with a lesson whose images no meta-training has formed.
+
+    Args:
+        lesson: of a teacher with fresh weights and noise, at the trained one's step sizes.
+        seeds: initialisations that scores are the mean of.
+    """
+
+    name: ClassVar[str] = "gtn_untrained"
+    directions: ClassVar[Mapping[str, Direction]] = {
+        "untrained_accuracy": "higher",
+        "untrained_loss": "lower",
+    }
+    source: ClassVar[str] = "Such et al. 2019, arXiv 1912.07768, section 4.3 (control)"
+
+    def __init__(self, lesson: Lesson, seeds: int = 1) -> None:
+        self.lesson, self.seeds = lesson, seeds
+
+    def __call__(self, build: Build, trial: Trial, data: ProxyData) -> Scores:
+        """Teach the candidate and score it; see ``Proxy``."""
+        lesson = self.lesson.first(trial.budget)
+        found = mean_scores(
+            [score_after(build(i), _copied(lesson), data) for i in range(self.seeds)]
+        )
+        return replace(found, columns={f"untrained{n[5:]}": v for n, v in found.columns.items()})
+
+
+@torch.no_grad()
+def training_loss(learner: nn.Module, lesson: Lesson, step: int) -> float:
+    """Return the loss on a batch of the lesson, as it is while training."""
+    logits = learner.train()(lesson.images[step].clone())
+    return F.cross_entropy(logits, lesson.labels[step]).item()
+
+
+def mean_scores(scores: Sequence[Scores]) -> Scores:
+    """Return the mean of each column over initialisations, and the sum of times."""
+    columns = {n: fmean(s.columns[n] for s in scores) for n in scores[0].columns}
+    return Scores(columns, sum(s.train_s for s in scores), sum(s.eval_s for s in scores))
 
 
 def score_after(learner: nn.Module, lesson: Lesson, data: ProxyData) -> Scores:
@@ -54,3 +126,8 @@ def _finish(data: ProxyData) -> None:
     """Wait for queued GPU work, so that times mean what they say."""
     if data.images.is_cuda:
         torch.cuda.synchronize(data.images.device)
+
+
+def _copied(lesson: Lesson) -> Lesson:
+    """Return a copy: a network whose first layer works in place writes on its images."""
+    return Lesson(*(tensor.clone() for tensor in lesson.tensors))

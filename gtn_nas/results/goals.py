@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gtn_nas.errors import ConfigError, UnknownNameError
 from gtn_nas.results.columns import MEASURES
 from gtn_nas.results.limits import Limit
 from gtn_nas.results.pareto import front
-from gtn_nas.results.ranking import loss_of, ranked, sort_key
+from gtn_nas.results.ranking import loss_of, mean_ranks, rank_loss, ranked, score_columns
 from gtn_nas.trial import Record, Status
 
 
@@ -29,32 +29,51 @@ class Goals:
     limits: tuple[Limit, ...] = ()
 
     @classmethod
-    def parse(cls, rank_by: str, objectives: Sequence[str], limits: Sequence[str]) -> Goals:
+    def parse(
+        cls,
+        rank_by: str,
+        objectives: Sequence[str],
+        limits: Sequence[str],
+        columns: Collection[str] = MEASURES,
+    ) -> Goals:
         """Read goals as a configuration holds them.
 
+        Args:
+            rank_by: the score; see ``ranking``.
+            objectives: columns weighed against it.
+            limits: what candidates must keep.
+            columns: what candidates can have.
+
         Raises:
-            UnknownNameError: a column is none that candidates have.
-            ConfigError: a limit cannot be read, or an objective is there twice.
+            UnknownNameError: a column is none of these.
+            ConfigError: a limit cannot be read, or a column is there twice.
         """
         goals = cls(rank_by, tuple(objectives), tuple(map(Limit.parse, limits)))
-        named = [("objective", name) for name in objectives]
-        for kind, name in [*named, *(("column to limit", limit.column) for limit in goals.limits)]:
-            if name not in MEASURES:
-                raise UnknownNameError(kind, name, MEASURES)
-        for index, name in enumerate(goals.columns):
-            if name in goals.columns[:index]:
-                what = "what candidates are ranked by" if name == rank_by else "named twice"
+        named = [("column to rank by", name) for name in goals.score]
+        named += [("objective", name) for name in objectives]
+        named += [("column to limit", limit.column) for limit in goals.limits]
+        for kind, name in named:
+            if name not in columns:
+                raise UnknownNameError(kind, name, columns)
+        wanted = [*goals.score, *objectives]
+        for name in set(objectives):
+            if wanted.count(name) > 1:
+                what = "what candidates are ranked by" if name in goals.score else "named twice"
                 raise ConfigError(f"the objective {name!r} is {what}; leave it out")
+        if len(set(goals.score)) < len(goals.score):
+            raise ConfigError(f"the score {rank_by!r} names a column twice; leave one out")
         return goals
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The score's column and those of all objectives."""
-        return self.rank_by, *self.objectives
+    def score(self) -> tuple[str, ...]:
+        """The columns that rank."""
+        return score_columns(self.rank_by)
 
-    def order(self, record: Record) -> tuple[Any, ...]:
-        """Return a sort key, the best first; see ``ranked``."""
-        return sort_key(record, self.rank_by, self.limits)
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The score's columns and those of all objectives and limits, each once."""
+        limits = (limit.column for limit in self.limits)
+        return tuple(dict.fromkeys([*self.score, *self.objectives, *limits]))
 
     def ranked(self, records: Iterable[Record]) -> list[Record]:
         """Sort candidates best first; see ``ranking.ranked``."""
@@ -63,12 +82,6 @@ class Goals:
     def eligible(self, record: Record) -> bool:
         """Tell whether a candidate succeeded within all limits."""
         return record.status is Status.OK and all(v <= 0 for v in self.violations(record))
-
-    def losses(self, record: Record) -> list[float | None]:
-        """Return score and objectives such that lower is better; a failure has none of them."""
-        if record.status is not Status.OK:
-            return [None] * len(self.columns)
-        return [loss_of(record, column) for column in self.columns]
 
     def violations(self, record: Record) -> list[float]:
         """Return for each limit how far a candidate is beyond it; within, it is at most 0."""
@@ -82,7 +95,15 @@ class Goals:
         """
         eligible = [record for record in ranking if self.eligible(record)]
         full = max((record.budget for record in eligible), default=0)
-        return front([r for r in eligible if r.budget == full], self.losses)
+        comparable = [record for record in eligible if record.budget == full]
+        ranks = mean_ranks(comparable, self.rank_by)
+
+        def losses(item: tuple[float, Record]) -> list[float | None]:
+            rank, record = item
+            scored = all(rank_loss(record, name) is not None for name in self.score)
+            return [rank if scored else None, *(loss_of(record, name) for name in self.objectives)]
+
+        return [r for _, r in front(list(zip(ranks, comparable, strict=True)), losses)]
 
     def wanted(self, ranking: Sequence[Record]) -> list[Record]:
         """Return what is worth a full training, best first: the front, where there are objectives.
@@ -92,3 +113,36 @@ class Goals:
         if self.objectives:
             return self.front(ranking)
         return [record for record in ranking if self.eligible(record)]
+
+
+class RunningLosses:
+    """Score and objectives of records one after the other, such that lower is better.
+
+    A score of several columns becomes the mean share of earlier records that are better, since
+    nothing else of it is known before a search has ended. A failed record has none of them.
+    """
+
+    def __init__(self, goals: Goals) -> None:
+        self.goals = goals
+        self._seen: dict[str, list[float]] = {name: [] for name in goals.score}
+
+    def __call__(self, record: Record) -> list[float | None]:
+        """Return the losses of the next record."""
+        objectives = self.goals.objectives
+        if record.status is not Status.OK:
+            return [None] * (1 + len(objectives))
+        return [self._score(record), *(loss_of(record, name) for name in objectives)]
+
+    def _score(self, record: Record) -> float | None:
+        losses = {name: rank_loss(record, name) for name in self.goals.score}
+        known = {name: loss for name, loss in losses.items() if loss is not None}
+        if len(known) < len(losses):
+            return None
+        if len(known) == 1:
+            return next(iter(known.values()))
+        shares = []
+        for name, loss in known.items():
+            seen = self._seen[name]
+            shares.append((bisect_left(seen, loss) + 0.5) / (len(seen) + 1))
+            insort(seen, loss)
+        return sum(shares) / len(shares)

@@ -1,8 +1,15 @@
-"""The one order of candidates, for records in memory and for SQL."""
+"""The one order of candidates, for records in memory and for SQL.
+
+A score is a column, or several joined by ``+``, which count by the mean of a candidate's ranks in
+them (as proxies are voted in Abdelfattah et al. 2021, arXiv 2101.08134, section 4.3).
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from statistics import fmean
 from typing import Any
 
 from gtn_nas.results.columns import quoted, value_of
@@ -11,10 +18,23 @@ from gtn_nas.trial import Record, Status
 
 DEFAULT = "proxy_accuracy"
 
+SIZES = frozenset({"params", "flops", "depth"})
+"""Columns that are a cost as objectives and limits; as a score, the larger network is better."""
+
+
+def score_columns(rank_by: str) -> tuple[str, ...]:
+    """Return the columns of a score."""
+    return tuple(name.strip() for name in rank_by.split("+"))
+
 
 def lower_is_better(column: str) -> bool:
     """Tell a column's direction from its name: losses, sizes and times should be small."""
-    return column in {"params", "flops"} or column.endswith(("_loss", "_s", "_ms"))
+    return column in SIZES or column.endswith(("_loss", "_s", "_ms"))
+
+
+def lower_ranks_first(column: str) -> bool:
+    """Tell the direction of a column that ranks: there, larger networks are better."""
+    return lower_is_better(column) and column not in SIZES
 
 
 def loss_of(record: Record, column: str) -> float | None:
@@ -23,6 +43,15 @@ def loss_of(record: Record, column: str) -> float | None:
     if value is None:
         return None
     return value if lower_is_better(column) else -value
+
+
+def mean_ranks(records: Sequence[Record], rank_by: str) -> list[float]:
+    """Return each record's rank from 1 for the best, equal ones sharing theirs, over all columns.
+
+    A missing or non-finite value ranks after every other.
+    """
+    by_column = [_ranks([rank_loss(r, name) for r in records]) for name in score_columns(rank_by)]
+    return [fmean(ranks) for ranks in zip(*by_column, strict=True)]
 
 
 def ranked(
@@ -40,43 +69,78 @@ def ranked(
     for record in records:
         if record.key not in latest or record.budget > latest[record.key].budget:
             latest[record.key] = record
-    return sorted(latest.values(), key=lambda r: sort_key(r, rank_by, limits))
+    groups: dict[tuple[bool, bool, int], list[Record]] = defaultdict(list)
+    for record in latest.values():
+        beyond = any(limit.violation(record) > 0 for limit in limits)
+        groups[record.status is not Status.OK, beyond, -record.budget].append(record)
+    return [r for group in sorted(groups) for r in _sorted(groups[group], rank_by)]
 
 
-def sort_key(
-    record: Record, rank_by: str = DEFAULT, limits: Sequence[Limit] = ()
-) -> tuple[Any, ...]:
-    """Return what ``ranked`` sorts a record by; the best has the smallest."""
-    beyond = any(limit.violation(record) > 0 for limit in limits)
-    measures = (_measure(record, c) for c in (rank_by, "proxy_loss", "params"))
-    failed = record.status is not Status.OK
-    return (failed, beyond, -record.budget, *measures, record.key, record.tell_index)
+def _sorted(comparable: Sequence[Record], rank_by: str) -> list[Record]:
+    """Sort candidates of equal standing by their score, then by what breaks ties."""
+
+    def key(item: tuple[float, Record]) -> tuple[Any, ...]:
+        rank, record = item
+        ties = (_last_if_missing(loss_of(record, name)) for name in ("proxy_loss", "params"))
+        return (rank, *ties, record.key, record.tell_index)
+
+    ranks = mean_ranks(comparable, rank_by)
+    return [r for _, r in sorted(zip(ranks, comparable, strict=True), key=key)]
+
+
+def rank_loss(record: Record, column: str) -> float | None:
+    """Return a record's value in a column that ranks, such that lower is better."""
+    loss = loss_of(record, column)
+    return -loss if loss is not None and column in SIZES else loss
+
+
+def _ranks(losses: Sequence[float | None]) -> list[float]:
+    """Return ranks from 1, the mean of their places for equal values, missing ones last."""
+    keys = [_last_if_missing(loss) for loss in losses]
+    ordered = sorted(keys)
+    return [(bisect_left(ordered, key) + bisect_right(ordered, key) + 1) / 2 for key in keys]
+
+
+def _last_if_missing(loss: float | None) -> tuple[bool, float]:
+    return (True, 0.0) if loss is None else (False, loss)
 
 
 def order_by(rank_by: str, columns: Collection[str], limits: Sequence[Limit] = ()) -> str:
     """Return the same order as the terms of an SQL ``ORDER BY``.
 
     Args:
-        rank_by: column of the score; one that no candidate has counts as missing everywhere.
+        rank_by: the score; a column that no candidate has counts as missing everywhere.
         columns: the table's columns.
         limits: what candidates must keep.
     """
-    measures = [c for c in (rank_by, "proxy_loss", "params") if c in columns]
-    terms = [f"status <> '{Status.OK}'", f"NOT ({within(limits, columns)})", "budget DESC"]
-    for column in measures:
-        value, direction = quoted(column), "ASC" if lower_is_better(column) else "DESC"
-        # A double NaN sorts above every number in SQL, so it is taken for a null.
-        finite = f"CASE WHEN isfinite({value}::DOUBLE) THEN {value} END"
-        terms.append(f"{finite} {direction} NULLS LAST")
-    return ", ".join([*terms, "key", "tell_index"])
+    standing = [f"status <> '{Status.OK}'", f"NOT ({within(limits, columns)})", "budget DESC"]
+    score = [name for name in score_columns(rank_by) if name in columns]
+    if len(score) > 1:
+        terms = [" + ".join(_sql_rank(name, standing) for name in score)]
+    else:
+        terms = [_sql_order(name, lower_ranks_first(name)) for name in score]
+    ties = [_sql_order(name, lower=True) for name in ("proxy_loss", "params") if name in columns]
+    return ", ".join([*standing, *terms, *ties, "key", "tell_index"])
+
+
+def _sql_order(column: str, lower: bool) -> str:
+    return f"{_sql_finite(column)} {'ASC' if lower else 'DESC'} NULLS LAST"
+
+
+def _sql_finite(column: str) -> str:
+    # A double NaN sorts above every number in SQL, so it is taken for a null.
+    value = quoted(column)
+    return f"CASE WHEN isfinite({value}::DOUBLE) THEN {value} END"
+
+
+def _sql_rank(column: str, standing: Sequence[str]) -> str:
+    """Return the SQL of a candidate's rank among those of equal standing."""
+    group = ", ".join(term.removesuffix(" DESC") for term in standing)
+    order = _sql_order(column, lower_ranks_first(column))
+    peers = f"count(*) OVER (PARTITION BY {group}, {_sql_finite(column)})"
+    return f"(rank() OVER (PARTITION BY {group} ORDER BY {order}) + ({peers} - 1) / 2.0)"
 
 
 def within(limits: Sequence[Limit], columns: Collection[str]) -> str:
     """Return the SQL condition that a candidate keeps all limits."""
     return " AND ".join(limit.sql(columns) for limit in limits) or "true"
-
-
-def _measure(record: Record, column: str) -> tuple[bool, float]:
-    """Return a value to sort by ascending, missing ones last."""
-    loss = loss_of(record, column)
-    return (True, 0.0) if loss is None else (False, loss)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from gtn_nas.errors import ConfigError
 from gtn_nas.spaces.base import SearchSpace
@@ -23,7 +22,7 @@ class RegularizedEvolution(Strategy):
         space: where architectures come from.
         budget: training steps of every trial.
         seed: the run's seed; it seeds the first population too.
-        order: sort key of a record, the best first.
+        ranked: sorts records, the best first.
         eligible: whether a record may become a parent; others never enter the population.
         population: how many of the latest trials are alive.
         sample: how many of them compete to be the parent.
@@ -37,7 +36,7 @@ class RegularizedEvolution(Strategy):
         space: SearchSpace,
         budget: int,
         seed: int,
-        order: Callable[[Record], tuple[Any, ...]],
+        ranked: Callable[[Iterable[Record]], list[Record]],
         eligible: Callable[[Record], bool] = succeeded,
         population: int = 50,
         sample: int = 10,
@@ -45,7 +44,7 @@ class RegularizedEvolution(Strategy):
         if not 1 <= sample <= population:
             raise ConfigError(f"cannot draw a sample of {sample} from a population of {population}")
         super().__init__(space, budget, seed)
-        self.order, self.eligible, self.sample = order, eligible, sample
+        self.ranked, self.eligible, self.sample = ranked, eligible, sample
         self.population: deque[Record] = deque(maxlen=population)
 
     def tell(self, records: Sequence[Record]) -> None:
@@ -56,6 +55,6 @@ class RegularizedEvolution(Strategy):
         """Mutate the best of a random sample, or sample while the population is filling."""
         if len(self.population) < (self.population.maxlen or 0):
             return Trial(self.space.sample(rng), self.budget, -1)
-        parent = min(rng.sample(list(self.population), self.sample), key=self.order)
+        parent = self.ranked(rng.sample(list(self.population), self.sample))[0]
         child = self.space.mutate(parent.architecture, rng)
         return Trial(child, self.budget, -1, parent.key)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Any
 
 from gtn_nas.errors import ConfigError
 from gtn_nas.spaces.base import SearchSpace
@@ -26,7 +24,7 @@ class SuccessiveHalving(Strategy):
         space: where architectures come from.
         budget: steps of the whole lesson, which the last rung takes.
         seed: the run's seed.
-        order: sort key of a record, the best first.
+        ranked: sorts records, the best first.
         eligible: whether a record may be promoted; others do not count in their rung.
         eta: reduction factor: how much larger the next rung's budget is, and how much rarer.
         rungs: how many budgets there are at most.
@@ -40,7 +38,7 @@ class SuccessiveHalving(Strategy):
         space: SearchSpace,
         budget: int,
         seed: int,
-        order: Callable[[Record], tuple[Any, ...]],
+        ranked: Callable[[Iterable[Record]], list[Record]],
         eligible: Callable[[Record], bool] = succeeded,
         eta: int = 2,
         rungs: int = 3,
@@ -48,9 +46,10 @@ class SuccessiveHalving(Strategy):
         if eta < 2 or rungs < 1:
             raise ConfigError(f"cannot halve with a factor of {eta} over {rungs} rungs")
         super().__init__(space, budget, seed)
-        self.order, self.eligible, self.eta = order, eligible, eta
+        self.ranked, self.eligible, self.eta = ranked, eligible, eta
         self.budgets = sorted({max(1, budget // eta**k) for k in range(rungs)})
         self._rungs: dict[int, list[Record]] = {budget: [] for budget in self.budgets}
+        self._rankings: dict[int, list[Record]] = {}
         self._counted: set[tuple[str, int]] = set()
         self._promoted: set[tuple[str, int]] = set()
 
@@ -60,7 +59,8 @@ class SuccessiveHalving(Strategy):
             rung, place = self._rungs.get(record.budget), (record.key, record.budget)
             if rung is not None and place not in self._counted:
                 self._counted.add(place)
-                insort(rung, record, key=self.order)
+                rung.append(record)
+                self._rankings.pop(record.budget, None)
 
     def propose(self, rng: random.Random) -> Trial:
         """Sample an architecture for the lowest rung."""
@@ -69,9 +69,15 @@ class SuccessiveHalving(Strategy):
     def promote(self) -> Trial | None:
         """Return the best candidate of the highest rung that has one to promote."""
         for budget, larger in reversed(list(pairwise(self.budgets))):
-            rung = self._rungs[budget]
-            for record in rung[: len(rung) // self.eta]:
+            ranking = self._ranking(budget)
+            for record in ranking[: len(ranking) // self.eta]:
                 if (record.key, budget) not in self._promoted:
                     self._promoted.add((record.key, budget))
                     return Trial(record.architecture, larger, -1)
         return None
+
+    def _ranking(self, budget: int) -> list[Record]:
+        """Return the records of a rung, the best first."""
+        if budget not in self._rankings:
+            self._rankings[budget] = self.ranked(self._rungs[budget])
+        return self._rankings[budget]

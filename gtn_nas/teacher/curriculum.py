@@ -49,6 +49,12 @@ class TeacherConfig:
     curriculum: Curriculum = "full"
 
 
+def cosine(steps: int) -> Tensor:
+    """Return half a cosine from 1 to a twentieth, ``(steps,)``."""
+    fall = 0.5 * (1 + torch.cos(math.pi * torch.arange(steps) / steps))
+    return fall.clamp(min=0.05)
+
+
 class StepSizes(nn.Module):
     """A learned learning rate and momentum for every step (Such et al. 2019, section 3.1).
 
@@ -65,10 +71,8 @@ class StepSizes(nn.Module):
 
     def start_at(self, learning_rate: float) -> None:
         """Set the rates to half a cosine, which falls to a twentieth of where it starts."""
-        steps = len(self.log_rate)
-        fall = 0.5 * (1 + torch.cos(math.pi * torch.arange(steps) / steps))
         with torch.no_grad():
-            self.log_rate.copy_((learning_rate * fall.clamp(min=0.05)).log())
+            self.log_rate.copy_((learning_rate * cosine(len(self.log_rate))).log())
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """Return learning rates and momenta, each ``(T,)``."""

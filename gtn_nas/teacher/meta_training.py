@@ -10,9 +10,9 @@ by itself: no single chaotic learner decides a step, or the scale of the next on
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from gtn_nas.errors import MetaTrainingError
 from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.hypergradient import RealBatch, lesson_gradient
+from gtn_nas.teacher.meta_config import MetaConfig, parameter_groups
+from gtn_nas.teacher.ranking_term import ranking_derivatives
 from gtn_nas.trial import derived_seed
 
 SampleLearner = Callable[[int], nn.Module]
@@ -28,48 +30,19 @@ SampleLearner = Callable[[int], nn.Module]
 Augment = Callable[[Tensor], Tensor]
 """Distorts images ``(N, C, H, W)`` at random, by torch's global generator."""
 
-Exchange = Callable[[Sequence[int]], "list[MetaGradient]"]
-"""From the seeds of a step's learners to their meta-gradients, less those that were lost."""
+Truth = Callable[[int], float]
+"""From a learner's seed to how good its architecture truly is, higher is better."""
+
+Exchange = Callable[[Sequence[int], int], "list[MetaGradient]"]
+"""From the seeds of a step's learners and the window's first inner step to their meta-gradients,
+less those that were lost."""
 
 MAX_SKIPPED_IN_A_ROW = 10
 WARM_UP = 20
 """Outer steps in which the outer rates rise: Adam's first steps move every weight alike."""
 TINY = 1e-12
-
-
-@dataclass(frozen=True)
-class MetaConfig:
-    """How a teacher is meta-trained.
-
-    Attributes:
-        iterations: outer steps.
-        learners_per_step: learners whose meta-gradients are averaged in one outer step.
-        real_batch_size: real images in one meta-loss.
-        window: inner steps that are differentiated; they are placed at random in the lesson.
-            ``None`` for all.
-        loss_every: inner steps between intermediate meta-losses inside the window.
-        learning_rate: outer rate of the generator, or of learned pixels; it rises over the first
-            steps and falls by a cosine to a tenth, as all outer rates do.
-        noise_learning_rate: outer rate of learned noise.
-        label_learning_rate: outer rate of learned labels.
-        step_size_learning_rate: outer rate of the learners' rates and momenta.
-        rate_scale: what all four outer rates are multiplied with.
-        clip_factor: largest gradient norm of a learner, in multiples of the moving geometric mean.
-        seed: seed of everything random.
-    """
-
-    iterations: int
-    learners_per_step: int = 1
-    real_batch_size: int = 2048
-    window: int | None = None
-    loss_every: int = 16
-    learning_rate: float = 0.001
-    noise_learning_rate: float = 0.03
-    label_learning_rate: float = 0.03
-    step_size_learning_rate: float = 0.003
-    rate_scale: float = 1.0
-    clip_factor: float = 2.0
-    seed: int = 0
+LEAST_RANKED = 2
+"""Learners in a step that a ranking term can order."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +69,14 @@ class MetaGradient:
     """What one learner teaches its teacher.
 
     Attributes:
+        seed: of the learner.
         gradients: of every parameter of the teacher.
         norm: of all of them together.
         loss: the meta-loss.
         accuracy: accuracy (0-1) on the real batch at the end of the window.
     """
 
+    seed: int
     gradients: list[Tensor]
     norm: float
     loss: float
@@ -122,6 +97,7 @@ class MetaTrainer:
         labels: ``(N,)`` class indices.
         augment: distorts half of the real images of a meta-loss, so that the teacher learns what
             holds beyond its training images.
+        truth: what the ranking term, if it has a weight, orders learners by.
 
     Attributes:
         exchange: computes the meta-gradients of a step; by default this trainer, one by one.
@@ -135,14 +111,18 @@ class MetaTrainer:
         images: Tensor,
         labels: Tensor,
         augment: Augment | None = None,
+        truth: Truth | None = None,
     ) -> None:
+        if config.ranking_weight and (truth is None or config.learners_per_step < LEAST_RANKED):
+            raise ValueError("a ranking term needs truths, and two learners or more in a step")
+        self.truth = truth
         self.source, self.config, self.sample_learner = source, config, sample_learner
         self.images, self.labels, self.augment = images, labels, augment
-        groups = _parameter_groups(source, config)
+        groups = parameter_groups(source, config)
         self.parameters = [p for group in groups for p in group["params"]]
         # Gradients of single noise values and labels are of the order of 1e-6: eps is far below.
         self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.9), eps=1e-8)
-        self.exchange: Exchange = lambda seeds: [self.meta_gradient(seed) for seed in seeds]
+        self.exchange: Exchange = lambda seeds, start: [self.meta_gradient(s, start) for s in seeds]
         self.iteration = 0
         self.log_norm: float | None = None
         self.skipped = 0
@@ -166,7 +146,7 @@ class MetaTrainer:
             derived_seed(self.config.seed, self.iteration, i)
             for i in range(self.config.learners_per_step)
         ]
-        results = self.exchange(seeds)
+        results = self.exchange(seeds, self._window_start())
         finite = [r for r in results if math.isfinite(r.norm) and math.isfinite(r.loss)]
         if finite:
             self.apply(finite)
@@ -182,17 +162,35 @@ class MetaTrainer:
             skipped=not finite,
         )
 
-    def meta_gradient(self, seed: int) -> MetaGradient:
-        """Teach one fresh learner and differentiate what it then gets wrong on real images."""
+    @property
+    def steps(self) -> int:
+        """Inner steps of the lesson."""
+        return len(self.source.step_sizes.log_rate)
+
+    @property
+    def window(self) -> int:
+        """Inner steps that are differentiated."""
+        return min(self.config.window or self.steps, self.steps)
+
+    def _window_start(self) -> int:
+        """Draw where this step's window starts: one for all, so that losses can be compared."""
+        rng = random.Random(derived_seed(self.config.seed, self.iteration, "window"))
+        return rng.randrange(self.steps - self.window + 1)
+
+    def meta_gradient(self, seed: int, start: int = 0) -> MetaGradient:
+        """Teach one fresh learner and differentiate what it then gets wrong on real images.
+
+        Args:
+            seed: decides the learner and the real images.
+            start: first inner step that is differentiated.
+        """
         rng = torch.Generator().manual_seed(seed)
         learner = self.sample_learner(seed).train()
         lesson = self.source.lesson(rng)
-        size = min(self.config.window or lesson.steps, lesson.steps)
-        start = int(torch.randint(lesson.steps - size + 1, (1,), generator=rng))
         result = lesson_gradient(
             learner,
             lesson,
-            range(start, start + size),
+            range(start, start + self.window),
             self._real_batch(seed, rng),
             loss_every=self.config.loss_every,
             seed=seed,
@@ -206,7 +204,7 @@ class MetaTrainer:
             [tensor for tensor, _ in learned], self.parameters, [given for _, given in learned]
         )
         norm = torch.stack([g.norm() for g in gradients]).norm().item()
-        return MetaGradient(list(gradients), norm, result.loss, result.accuracy)
+        return MetaGradient(seed, list(gradients), norm, result.loss, result.accuracy)
 
     def _real_batch(self, seed: int, rng: torch.Generator) -> RealBatch:
         """Draw the images of a meta-loss and distort half of them."""
@@ -221,7 +219,10 @@ class MetaTrainer:
     def apply(self, results: list[MetaGradient]) -> None:
         """Clip each learner's gradient, average them, and let the optimiser step."""
         config = self.config
-        scales = [self._clip(result.norm) / len(results) for result in results]
+        scales = [
+            factor * self._clip(result.norm)
+            for factor, result in zip(self._factors(results), results, strict=True)
+        ]
         progress = self.iteration / config.iterations
         decay = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress))
         rise = min(1.0, (self.iteration + 1) / min(WARM_UP, 1 + config.iterations // 10))
@@ -232,6 +233,17 @@ class MetaTrainer:
             parameter.grad = torch.stack(parts).sum(0)
         self.optimiser.step()
         self.skipped_in_a_row = 0
+
+    def _factors(self, results: list[MetaGradient]) -> list[float]:
+        """Return the derivative of the step's objective with respect to each learner's loss."""
+        factors = [1 / len(results)] * len(results)
+        config = self.config
+        if self.truth is None or not config.ranking_weight:
+            return factors
+        losses = [result.loss for result in results]
+        truths = [self.truth(result.seed) for result in results]
+        pushes = ranking_derivatives(losses, truths, config.ranking_sharpness)
+        return [f + config.ranking_weight * p for f, p in zip(factors, pushes, strict=True)]
 
     def _clip(self, norm: float) -> float:
         """Return what to multiply a gradient with; its norm enters the moving average."""
@@ -268,21 +280,3 @@ class MetaTrainer:
         self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type]  # likewise
         for name in ("iteration", "log_norm", "skipped", "skipped_in_a_row"):
             setattr(self, name, state[name])
-
-
-def _parameter_groups(source: Teacher | RealData, config: MetaConfig) -> list[dict[str, Any]]:
-    """Group the source's parameters by outer learning rate; ``base`` is the rate at the start."""
-    groups: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in source.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        if name.startswith("step_sizes."):
-            rate = config.step_size_learning_rate
-        elif name == "noise":
-            rate = config.noise_learning_rate
-        elif name == "label_logits":
-            rate = config.label_learning_rate
-        else:
-            rate = config.learning_rate
-        groups.setdefault(rate * config.rate_scale, []).append(parameter)
-    return [{"params": parameters, "base": rate} for rate, parameters in groups.items()]

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from gtn_nas.architecture import Architecture
+from gtn_nas.proxies.base import seed_of
 from gtn_nas.spaces import get_space
 from gtn_nas.trial import Trial
 
@@ -23,8 +24,8 @@ def trial(of: Architecture | None = None, budget=STEPS, seed=0):
     return Trial(of or architecture(), budget, ask_index=0, seed=seed)
 
 
-def build(trial) -> nn.Module:
-    torch.manual_seed(trial.seed)
+def build(trial, initialisation=0) -> nn.Module:
+    torch.manual_seed(seed_of(trial, initialisation))
     return SPACE.build(trial.architecture, SHAPE, CLASSES, "proxy")
 
 

@@ -22,6 +22,7 @@ def data(digits: ImageDataset) -> ProxyData:
     """Handwritten digits to score on."""
     return ProxyData(
         digits.normalise(digits.train.images[:128]),
+        digits.train.labels[:128],
         digits.normalise(digits.validation.images),
         digits.validation.labels,
     )

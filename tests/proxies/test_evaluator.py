@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gtn_nas.proxies.evaluator import GtnEvaluator, shared_arrays
+from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
 from gtn_nas.proxies.gtn import GtnProxy
 from gtn_nas.proxies.size import count_flops, count_parameters
 from gtn_nas.spaces.base import SearchSpace
@@ -19,7 +19,7 @@ from gtn_nas.trial import Status
 
 from .candidates import CLASSES, SHAPE, SPACE, STEPS, architecture, build, run, trial
 
-EVALUATOR = GtnEvaluator(SPACE, SHAPE, CLASSES)
+EVALUATOR = Evaluator(SPACE, SHAPE, CLASSES)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -43,7 +43,7 @@ def read_only(arrays):
 
 @pytest.fixture(scope="module")
 def arrays(lesson, data):
-    return shared_arrays(lesson, data)
+    return shared_arrays(data, lesson)
 
 
 @pytest.fixture
@@ -57,7 +57,8 @@ def candidates(count):
 
 
 def without_times(record):
-    return replace(record, train_s=None, eval_s=None, created_at=datetime.min)
+    scores = {name: value for name, value in record.extra.items() if not name.endswith("_s")}
+    return replace(record, train_s=None, eval_s=None, created_at=datetime.min, extra=scores)
 
 
 def digest(arrays):
@@ -68,9 +69,10 @@ def test_the_shared_arrays_are_all_that_a_worker_needs(arrays, lesson, data):
     assert {name: str(array.dtype) for name, array in arrays.items()} == {
         "lesson_images": "float32",
         "lesson_labels": "int64",
-        "learning_rates": "float32",
-        "momenta": "float32",
+        "lesson_learning_rates": "float32",
+        "lesson_momenta": "float32",
         "calibration": "float32",
+        "calibration_labels": "int64",
         "images": "float32",
         "labels": "int64",
     }
@@ -83,7 +85,7 @@ def test_the_lesson_of_a_teacher_can_be_shared(data):
     sizes = TeacherConfig(SHAPE, CLASSES, inner_steps=2, batch_size=8, hidden=16, channels=8)
     lesson = Teacher(sizes).lesson()
     assert lesson.images.requires_grad
-    assert EVALUATOR(shared_arrays(lesson, data))(trial(budget=2)).status is Status.OK
+    assert EVALUATOR(shared_arrays(data, lesson))(trial(budget=2)).status is Status.OK
 
 
 def test_a_record_holds_the_proxy_s_scores_and_the_network_s_size(evaluate, lesson, data):
@@ -120,9 +122,9 @@ def test_a_score_depends_on_the_seed_and_not_on_what_was_evaluated_before(arrays
 
 
 def test_a_candidate_that_diverged_leaves_no_trace_in_the_next_one(evaluate, arrays, make_lesson):
-    rates = arrays["learning_rates"].copy()
+    rates = arrays["lesson_learning_rates"].copy()
     rates[8:] = 1e38
-    steep = EVALUATOR(arrays | {"learning_rates": rates})
+    steep = EVALUATOR(arrays | {"lesson_learning_rates": rates})
     before = steep(trial(budget=4))
     assert steep(trial(budget=STEPS)).status is Status.DIVERGED
     assert without_times(steep(trial(budget=4))) == without_times(before)
@@ -130,7 +132,7 @@ def test_a_candidate_that_diverged_leaves_no_trace_in_the_next_one(evaluate, arr
 
 
 def test_shared_arrays_are_never_written(lesson, data):
-    arrays = read_only(shared_arrays(lesson, data))
+    arrays = read_only(shared_arrays(data, lesson))
     before = digest(arrays)
     evaluate = EVALUATOR(arrays)
     assert {evaluate(candidate).status for candidate in candidates(3)} == {Status.OK}
@@ -138,7 +140,7 @@ def test_shared_arrays_are_never_written(lesson, data):
 
 
 def test_a_candidate_that_writes_on_its_images_spoils_nothing(arrays):
-    evaluate = GtnEvaluator(InPlace(), SHAPE, CLASSES)(arrays)
+    evaluate = Evaluator(InPlace(), SHAPE, CLASSES)(arrays)
     candidate = trial(InPlace().architecture({"slope": 0.1}))
     before = evaluate(candidate)
     assert before.status is Status.OK
@@ -147,7 +149,7 @@ def test_a_candidate_that_writes_on_its_images_spoils_nothing(arrays):
 
 @pytest.mark.parametrize("budget", [1, 5])
 def test_a_smaller_budget_takes_the_first_steps(arrays, lesson, data, evaluate, budget):
-    short = EVALUATOR(shared_arrays(lesson.first(budget), data))
+    short = EVALUATOR(shared_arrays(data, lesson.first(budget)))
     candidate = trial(budget=budget)
     assert without_times(evaluate(candidate)) == without_times(short(candidate))
 
@@ -160,7 +162,7 @@ def test_a_budget_beyond_the_lesson_is_an_error(evaluate):
 @pytest.mark.parametrize("norm", SPACE.choices["norm"])
 def test_a_diverging_candidate_is_recorded_with_the_reason(make_lesson, data, norm):
     candidate = trial(architecture(norm=norm))
-    record = EVALUATOR(shared_arrays(make_lesson(1e38), data))(candidate)
+    record = EVALUATOR(shared_arrays(data, make_lesson(1e38)))(candidate)
     assert record.status is Status.DIVERGED
     assert record.error == "parameters became non-finite"
     assert (record.proxy_accuracy, record.proxy_loss) == (None, None)

@@ -10,7 +10,8 @@ from gtn_nas.config import Curriculum
 from gtn_nas.data.augmentation import augmentation_for
 from gtn_nas.errors import MetaTrainingError
 from gtn_nas.teacher.curriculum import RealData
-from gtn_nas.teacher.meta_training import MAX_SKIPPED_IN_A_ROW, MetaConfig, MetaTrainer
+from gtn_nas.teacher.meta_config import MetaConfig
+from gtn_nas.teacher.meta_training import MAX_SKIPPED_IN_A_ROW, MetaTrainer
 from gtn_nas.trial import derived_seed
 
 from .samples import BATCH, STEPS, are_equal, make_learner, make_teacher, train_images, weights

@@ -1,0 +1,153 @@
+"""What a teacher learns to rank by: architectures, and how good each came out."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gtn_nas.architecture import Architecture
+from gtn_nas.data.base import ImageDataset, Split
+from gtn_nas.errors import ConfigError
+from gtn_nas.learners import is_held_out, lesson_losses
+from gtn_nas.results.query import load_run
+from gtn_nas.results.ranking import lower_is_better
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.inner_loop import Lesson
+from gtn_nas.trial import derived_seed
+
+LEAST = 20
+"""Labelled architectures below which there is nothing to learn or to measure."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Architectures of one search space with their truth, higher is better.
+
+    Attributes:
+        architectures: one for each truth.
+        truths: any scale; only their order counts.
+    """
+
+    architectures: tuple[Architecture, ...]
+    truths: tuple[float, ...]
+
+    def part(self, *, held_out: bool) -> Labels:
+        """Return those that meta-training may see, or those that it must not."""
+        chosen = [
+            (a, t)
+            for a, t in zip(self.architectures, self.truths, strict=True)
+            if is_held_out(a) == held_out
+        ]
+        return Labels(tuple(a for a, _ in chosen), tuple(t for _, t in chosen))
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any architecture or truth."""
+        keys = [architecture.key for architecture in self.architectures]
+        return hashlib.sha256(repr((keys, self.truths)).encode()).hexdigest()[:16]
+
+    def place(self, seed: int) -> int:
+        """Return which of them a seed draws."""
+        return random.Random(seed).randrange(len(self.architectures))
+
+    def truth(self, seed: int) -> float:
+        """Return the truth of the one that a seed draws."""
+        return self.truths[self.place(seed)]
+
+
+def load_labels(run: Path, column: str, space: SearchSpace) -> Labels:
+    """Read labels from the candidates of a run, e.g. of short real trainings.
+
+    Args:
+        run: the run's folder.
+        column: what counts as truth; its name tells whether lower is better.
+        space: that they must be of.
+
+    Raises:
+        GtnNasError: the folder is no run, has no such column, or too few candidates in it.
+    """
+    rows = load_run(run).query(columns=["key", "space", "choices", column], where="status = 'ok'")
+    found = [row for row in rows if row[column] is not None and row["space"] == space.name]
+    if len(found) < LEAST:
+        raise ConfigError(
+            f"{run} has {len(found)} candidates of {space.name} with a {column}; {LEAST} or more "
+            "are needed to learn to rank"
+        )
+    found.sort(key=lambda row: str(row["key"]))  # the order of a run depends on its workers
+    sign = -1.0 if lower_is_better(column) else 1.0
+    return Labels(
+        tuple(space.canonical(Architecture.from_json(r["space"], r["choices"])) for r in found),
+        tuple(sign * float(row[column]) for row in found),
+    )
+
+
+@dataclass(frozen=True)
+class LabelledSampler:
+    """Builds learners of labelled architectures with fresh weights, both from one seed."""
+
+    labels: Labels
+    space: SearchSpace
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    device: torch.device
+
+    def __call__(self, seed: int) -> nn.Module:
+        """Return a network at proxy scale."""
+        architecture = self.labels.architectures[self.labels.place(seed)]
+        torch.manual_seed(seed)
+        network = self.space.build(architecture, self.image_shape, self.num_classes, "proxy")
+        return network.to(self.device)
+
+
+class RankingGoal:
+    """How well a teacher ranks candidates that it never learned from, and the best it ever did.
+
+    Args:
+        labels: candidates with their truth, those that meta-training sees among them.
+        space: of the candidates.
+        dataset: whose images they are scored on.
+        split: the images.
+
+    Attributes:
+        best: the highest correlation so far and the teacher's state then.
+    """
+
+    def __init__(
+        self, labels: Labels, space: SearchSpace, dataset: ImageDataset, split: Split
+    ) -> None:
+        self.labels, self.held_out = labels, labels.part(held_out=True)
+        self.space, self.dataset, self.split = space, dataset, split
+        self.best: dict[str, Any] | None = None
+
+    def examine(self, lesson: Lesson, teacher: nn.Module) -> float:
+        """Measure a teacher as it stands, and keep it if it is the best so far."""
+        found = self.correlation(lesson)
+        if self.best is None or found > self.best["correlation"]:
+            state = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+            self.best = {"correlation": found, "teacher": state}
+        return found
+
+    def correlation(self, lesson: Lesson, seed: int = 0) -> float:
+        """Return Spearman's correlation of minus the real loss after a lesson with the truth.
+
+        Args:
+            lesson: what every held-out candidate is taught with.
+            seed: decides their weights.
+        """
+        from scipy.stats import spearmanr
+
+        def build(place: int) -> nn.Module:
+            torch.manual_seed(derived_seed(seed, "rank", place))
+            shape, classes = self.dataset.image_shape, self.dataset.num_classes
+            candidate = self.held_out.architectures[place]
+            return self.space.build(candidate, shape, classes, "proxy").to(lesson.images.device)
+
+        places = range(len(self.held_out.architectures))
+        losses = lesson_losses(lambda place: lesson, build, self.dataset, self.split, places)
+        return float(spearmanr([-loss for loss in losses], self.held_out.truths).statistic)

@@ -1,0 +1,51 @@
+"""What proxies are called, and which columns each fills; without torch, so that anyone may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from gtn_nas.errors import UnknownNameError
+
+ZERO_COST = ("nwot", "jacob_cov", "synflow", "snip", "grad_norm", "zico")
+"""Proxies that need no training."""
+
+TRAINED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "gtn": ("proxy_accuracy", "proxy_loss", "gtn_drop"),
+        "gtn_improvement": ("gtn_improvement",),
+        "gtn_untrained": ("untrained_accuracy", "untrained_loss"),
+        "real_steps": ("real_accuracy", "real_loss"),
+    }
+)
+"""Proxies that train a candidate, and their columns."""
+
+OF_TEACHER = frozenset({"gtn", "gtn_improvement", "gtn_untrained"})
+"""Proxies that need a teacher."""
+
+SIZES = ("params", "flops", "depth")
+"""Columns that every candidate has."""
+
+NAMES = (*TRAINED, *ZERO_COST)
+"""All proxies that can be asked for."""
+
+COLUMNS = (*(c for columns in TRAINED.values() for c in columns), *ZERO_COST, *SIZES)
+"""All columns that candidates can be ranked by."""
+
+
+def known(names: Iterable[str]) -> list[str]:
+    """Return the names, each once.
+
+    Raises:
+        UnknownNameError: there is no proxy of a name.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise UnknownNameError("proxy", name, NAMES)
+    return list(dict.fromkeys(names))
+
+
+def proxies_of(columns: Iterable[str]) -> list[str]:
+    """Return the proxies that fill some columns; sizes, and times, need none."""
+    filled = {c: name for name in NAMES for c in TRAINED.get(name, (name,))}
+    return known(filled[c] for c in columns if c in filled)

@@ -1,0 +1,67 @@
+"""The settings of a meta-training, and which outer rate each parameter of a teacher has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from gtn_nas.teacher.curriculum import RealData, Teacher
+
+
+@dataclass(frozen=True)
+class MetaConfig:
+    """How a teacher is meta-trained.
+
+    Attributes:
+        iterations: outer steps.
+        learners_per_step: learners whose meta-gradients are averaged in one outer step.
+        real_batch_size: real images in one meta-loss.
+        window: inner steps that are differentiated; they are placed at random in the lesson.
+            ``None`` for all.
+        loss_every: inner steps between intermediate meta-losses inside the window.
+        learning_rate: outer rate of the generator, or of learned pixels; it rises over the first
+            steps and falls by a cosine to a tenth, as all outer rates do.
+        noise_learning_rate: outer rate of learned noise.
+        label_learning_rate: outer rate of learned labels.
+        step_size_learning_rate: outer rate of the learners' rates and momenta.
+        ranking_weight: of the ranking term beside the mean loss; 0 for none.
+        ranking_sharpness: factor of a difference of losses in it.
+        rate_scale: what all four outer rates are multiplied with.
+        clip_factor: largest gradient norm of a learner, in multiples of the moving geometric mean.
+        seed: seed of everything random.
+    """
+
+    iterations: int
+    learners_per_step: int = 1
+    real_batch_size: int = 2048
+    window: int | None = None
+    loss_every: int = 16
+    learning_rate: float = 0.001
+    noise_learning_rate: float = 0.03
+    label_learning_rate: float = 0.03
+    step_size_learning_rate: float = 0.003
+    ranking_weight: float = 0.0
+    ranking_sharpness: float = 8.0
+    rate_scale: float = 1.0
+    clip_factor: float = 2.0
+    seed: int = 0
+
+
+def parameter_groups(source: Teacher | RealData, config: MetaConfig) -> list[dict[str, Any]]:
+    """Group the source's parameters by outer learning rate; ``base`` is the rate at the start."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in source.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if name.startswith("step_sizes."):
+            rate = config.step_size_learning_rate
+        elif name == "noise":
+            rate = config.noise_learning_rate
+        elif name == "label_logits":
+            rate = config.label_learning_rate
+        else:
+            rate = config.learning_rate
+        groups.setdefault(rate * config.rate_scale, []).append(parameter)
+    return [{"params": parameters, "base": rate} for rate, parameters in groups.items()]

@@ -1,0 +1,45 @@
+"""A term of the meta-loss that asks learners to stand in the order of their truth.
+
+Where one network is truly better than another, its real-data loss after the lesson should be the
+smaller. For every such pair the term is the logistic loss of ``sharpness`` times the difference
+(Burges et al. 2005, RankNet; for synthetic data that reproduces a ranking: Rawal et al. 2020, arXiv
+2005.13092, section 3). Each learner's own gradient is computed apart from the others', so the term
+comes in as a factor: its derivative with respect to the learner's loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import permutations
+
+
+def ranking_loss(losses: Sequence[float], truths: Sequence[float], sharpness: float) -> float:
+    """Return the mean over pairs of different truth; 0 if there is none."""
+    pairs = _pairs(truths)
+    margins = [sharpness * (losses[worse] - losses[better]) for better, worse in pairs]
+    return sum(math.log1p(math.exp(-abs(m))) + max(-m, 0) for m in margins) / max(len(pairs), 1)
+
+
+def ranking_derivatives(
+    losses: Sequence[float], truths: Sequence[float], sharpness: float
+) -> list[float]:
+    """Return the derivative of ``ranking_loss`` with respect to each loss.
+
+    Args:
+        losses: real-data losses of learners, lower is better.
+        truths: how good each truly is, higher is better.
+        sharpness: factor of a difference of losses.
+    """
+    pairs, found = _pairs(truths), [0.0] * len(losses)
+    for better, worse in pairs:
+        margin = sharpness * (losses[worse] - losses[better])
+        push = sharpness * 0.5 * (1 - math.tanh(margin / 2)) / len(pairs)
+        found[better] += push
+        found[worse] -= push
+    return found
+
+
+def _pairs(truths: Sequence[float]) -> list[tuple[int, int]]:
+    """Return the places of every better and worse one."""
+    return [(a, b) for a, b in permutations(range(len(truths)), 2) if truths[a] > truths[b]]
