@@ -119,6 +119,33 @@ class SearchConfig(DataConfig):
     out: Path | None = None
 
 
+class ValidateConfig(SearchConfig):
+    """One validation of proxies: a search whose candidates all have a truth.
+
+    Attributes:
+        candidates: architectures that are drawn.
+        proxies: what is validated.
+        truth: table of known accuracies; without one, every architecture is fully trained.
+        truth_column: its column of accuracies, fractions or per cent.
+        arch_column: its column of architectures.
+    """
+
+    candidates: PositiveInt = 60
+    proxies: Names = (
+        "gtn",
+        "real_steps",
+        "nwot",
+        "jacob_cov",
+        "synflow",
+        "snip",
+        "grad_norm",
+        "zico",
+    )
+    truth: Path | None = None
+    truth_column: str = "accuracy"
+    arch_column: str = "arch"
+
+
 class PretrainConfig(DataConfig):
     """One meta-training; what is not named here has one good value in ``MetaConfig``.
 

@@ -29,6 +29,7 @@ from gtn_nas.teacher.artifact import (
     read_header,
     resolve_teacher,
     shipped_teachers,
+    weights_fingerprint,
 )
 from gtn_nas.teacher.curriculum import Teacher
 from gtn_nas.teacher.inner_loop import Lesson
@@ -49,6 +50,7 @@ class Evaluation:
         proxies: names of what scores candidates.
         settings: what these are told.
         identity: a fingerprint of each thing that a score depends on, by name.
+        teacher: what is known of the teacher, where a proxy needs one.
     """
 
     space: SearchSpace
@@ -59,6 +61,7 @@ class Evaluation:
     proxies: tuple[str, ...]
     settings: ProxySettings
     identity: dict[str, str]
+    teacher: TeacherHeader | None = None
 
     @property
     def id(self) -> str:
@@ -127,24 +130,20 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
         "search space": space_fingerprint(space),
         "scale": "proxy",
     }
-    lesson = untrained = None
+    lesson = untrained = header = None
     if OF_TEACHER.intersection(proxies):
         path = (
             resolve_teacher(config.teacher) if config.teacher else _fitting(dataset, space, config)
         )
-        teacher = _teacher(path, dataset)
+        teacher, header = load_teacher(path)
+        _check_fits(path, header, dataset)
         lesson = _lesson(teacher)
         if "gtn_untrained" in proxies:
             untrained = _lesson(_untrained(teacher))
-        identity["teacher"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return Evaluation(space, native, dataset, lesson, untrained, tuple(proxies), settings, identity)
-
-
-def _teacher(path: Path, dataset: ImageDataset) -> Teacher:
-    """Load a teacher, if it was made for the data set."""
-    teacher, header = load_teacher(path)
-    _check_fits(path, header, dataset)
-    return teacher
+        identity["teacher"] = weights_fingerprint(path)
+    return Evaluation(
+        space, native, dataset, lesson, untrained, tuple(proxies), settings, identity, header
+    )
 
 
 @torch.no_grad()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+from gtn_nas.architecture import Architecture
 from gtn_nas.config import SearchConfig, refuse_changes, to_yaml
 from gtn_nas.controller import Controller
 from gtn_nas.errors import ConfigError, RunFolderError
@@ -23,6 +24,7 @@ from gtn_nas.results.layout import is_run
 from gtn_nas.results.schema import Final
 from gtn_nas.results.store import RunStore
 from gtn_nas.strategies.base import Strategy
+from gtn_nas.strategies.listed import Listed
 from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
 from gtn_nas.strategies.successive_halving import SuccessiveHalving
@@ -30,6 +32,7 @@ from gtn_nas.trial import Record, Status
 
 log = logging.getLogger(__name__)
 
+C = TypeVar("C", bound=SearchConfig)
 Stage = Literal["starting", "candidates", "finals"]
 
 
@@ -102,13 +105,20 @@ class Search:
     Args:
         config: what to search.
         resume: continue the run in ``config.out``.
+        architectures: candidates to take one after the other, instead of a strategy's.
 
     Raises:
         GtnNasError: the input is wrong.
     """
 
-    def __init__(self, config: SearchConfig, *, resume: bool = False) -> None:
-        self.config, self.resume = config, resume
+    def __init__(
+        self,
+        config: SearchConfig,
+        *,
+        resume: bool = False,
+        architectures: Sequence[Architecture] | None = None,
+    ) -> None:
+        self.config, self.resume, self.architectures = config, resume, architectures
         self.folder = config.out or default_folder(config)
         _check_folder(self.folder, config, resume)
         self.goals = goals_of(config)
@@ -165,6 +175,8 @@ class Search:
         common = (self.evaluation.space, self.evaluation.budget, config.seed)
         if config.sampler is not None and config.strategy != "optuna":
             raise ConfigError(f"a sampler is for --strategy optuna; {config.strategy} has none")
+        if self.architectures is not None:
+            return Listed(*common, self.architectures)
         if config.strategy == "random":
             return RandomSearch(*common)
         if config.strategy == "regularized_evolution":
@@ -247,8 +259,12 @@ def default_folder(config: SearchConfig) -> Path:
     return Path("runs") / safe
 
 
-def stored_config(folder: Path) -> SearchConfig:
+def stored_config(folder: Path, kind: type[C]) -> C:
     """Return the configuration of the run in a folder.
+
+    Args:
+        folder: the run folder.
+        kind: the class that it must be of.
 
     Raises:
         RunFolderError: the folder is no run.
@@ -259,12 +275,12 @@ def stored_config(folder: Path) -> SearchConfig:
 
     if not is_run(folder):
         raise RunFolderError(f"{folder} is not a run; there is nothing to resume")
-    return parse(SearchConfig, read_yaml(folder / CONFIG))
+    return parse(kind, read_yaml(folder / CONFIG))
 
 
 def _check_folder(folder: Path, config: SearchConfig, resume: bool) -> None:
     if resume:
-        refuse_changes(stored_config(folder), config)
+        refuse_changes(stored_config(folder, type(config)), config)
     elif is_run(folder):
         raise RunFolderError(
             f"{folder} holds a run already; continue it with --resume or choose another --out"

@@ -11,7 +11,7 @@ import pytest
 
 from gtn_nas.controller import Controller
 from gtn_nas.executors import InlineExecutor
-from gtn_nas.results.goals import Goals
+from gtn_nas.results.goals import Goals, RunningLosses
 from gtn_nas.results.ranking import ranked
 from gtn_nas.results.store import RunStore
 from gtn_nas.spaces.base import SearchSpace
@@ -60,10 +60,10 @@ def strategy(name: str, seed: int = 0):
     if name == "random":
         return RandomSearch(Grid(), BUDGET, seed)
     if name == "regularized_evolution":
-        return RegularizedEvolution(Grid(), BUDGET, seed, GOALS.order, population=8, sample=3)
+        return RegularizedEvolution(Grid(), BUDGET, seed, GOALS.ranked, population=8, sample=3)
     if name == "successive_halving":
-        return SuccessiveHalving(Grid(), BUDGET, seed, GOALS.order)
-    return OptunaSampler(Grid(), BUDGET, seed, GOALS.losses)
+        return SuccessiveHalving(Grid(), BUDGET, seed, GOALS.ranked)
+    return OptunaSampler(Grid(), BUDGET, seed, RunningLosses(GOALS))
 
 
 def run(store: RunStore, log: Path, name: str, candidates: int) -> Iterator[Record]:

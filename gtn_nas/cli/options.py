@@ -34,6 +34,35 @@ Address = Annotated[
     str | None,
     typer.Option(help="Ray cluster, HOST:PORT. [default: RAY_ADDRESS, else a private one]"),
 ]
+Teacher = Annotated[
+    str | None,
+    typer.Option(help="A shipped teacher or an artefact's path. [default: one that fits]"),
+]
+RunFolder = Annotated[
+    Path | None, typer.Option(help="Run folder. [default: runs/<dataset>-<space>-<time>]")
+]
+ExecutorName = Annotated[
+    str | None, typer.Option(help="ray, or inline: one process, no Ray. [default: ray]")
+]
+Workers = Annotated[int | None, typer.Option(help="Ray workers. [default: as many as fit]")]
+TimeoutS = Annotated[
+    float | None, typer.Option(help="Seconds a candidate may take. [default: 300]")
+]
+FinalEpochs = Annotated[int | None, typer.Option(help="Epochs of a full training. [default: 60]")]
+ProxySeeds = Annotated[
+    int | None,
+    typer.Option(help="Initialisations that trained scores are the mean of. [default: 1]"),
+]
+RealSteps = Annotated[
+    int | None, typer.Option(help="Batches of the proxy real_steps. [default: 32]")
+]
+RankBy = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that ranks, or several by their mean rank, e.g. proxy_loss+nwot. "
+        "[default: proxy_accuracy]"
+    ),
+]
 
 
 def settings(file: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:

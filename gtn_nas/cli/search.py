@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,17 +15,28 @@ from gtn_nas.cli.options import (
     CpusPerWorker,
     DataDir,
     Dataset,
+    ExecutorName,
+    FinalEpochs,
     GpusPerWorker,
     ImageSize,
+    ProxySeeds,
+    RankBy,
+    RealSteps,
+    RunFolder,
     Seed,
     Space,
     SplitSeed,
+    Teacher,
+    TimeoutS,
+    Workers,
     settings,
 )
 
 if TYPE_CHECKING:
     from gtn_nas.config import SearchConfig
     from gtn_nas.searching import Search
+
+C = TypeVar("C", bound="SearchConfig")
 
 
 def search(
@@ -49,29 +60,16 @@ def search(
     top_k: Annotated[
         int | None, typer.Option(help="How many of the best are fully trained. [default: 3]")
     ] = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option(help="A shipped teacher or an artefact's path. [default: one that fits]"),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder. [default: runs/<dataset>-<space>-<time>]")
-    ] = None,
+    teacher: Teacher = None,
+    out: RunFolder = None,
     seed: Seed = None,
     split_seed: SplitSeed = None,
-    executor: Annotated[
-        str | None, typer.Option(help="ray, or inline: one process, no Ray. [default: ray]")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Ray workers. [default: as many as fit]")
-    ] = None,
+    executor: ExecutorName = None,
+    workers: Workers = None,
     cpus_per_worker: CpusPerWorker = None,
     gpus_per_worker: GpusPerWorker = None,
-    timeout_s: Annotated[
-        float | None, typer.Option(help="Seconds a candidate may take. [default: 300]")
-    ] = None,
-    final_epochs: Annotated[
-        int | None, typer.Option(help="Epochs of a full training. [default: 60]")
-    ] = None,
+    timeout_s: TimeoutS = None,
+    final_epochs: FinalEpochs = None,
     proxies: Annotated[
         str | None,
         typer.Option(
@@ -79,20 +77,9 @@ def search(
             "real_steps, nwot, synflow, jacob_cov, snip, grad_norm, zico; joined by commas."
         ),
     ] = None,
-    proxy_seeds: Annotated[
-        int | None,
-        typer.Option(help="Initialisations that trained scores are the mean of. [default: 1]"),
-    ] = None,
-    real_steps: Annotated[
-        int | None, typer.Option(help="Batches of the proxy real_steps. [default: 32]")
-    ] = None,
-    rank_by: Annotated[
-        str | None,
-        typer.Option(
-            help="Column that ranks, or several by their mean rank, e.g. proxy_loss+nwot. "
-            "[default: proxy_accuracy]"
-        ),
-    ] = None,
+    proxy_seeds: ProxySeeds = None,
+    real_steps: RealSteps = None,
+    rank_by: RankBy = None,
     objectives: Annotated[
         list[str] | None,
         typer.Option("--objective", help="Column to weigh against it, e.g. params; repeatable."),
@@ -108,13 +95,14 @@ def search(
     values = settings(config, locals())
 
     from gtn_nas.cli.search_display import SearchDisplay
+    from gtn_nas.config import SearchConfig, parse
 
-    wanted = _resumed(values) if resume else _new(values)
+    wanted = resumed(values, SearchConfig) if resume else parse(SearchConfig, values)
     run = _prepared(wanted, resume)
     wanted = run.config
     with SearchDisplay(run.folder, wanted) as display:
         result = run.run(display.update)
-    display.show(result, run.goals)
+    display.show(result, run.goals, run.evaluation.teacher)
 
 
 def _prepared(config: SearchConfig, resume: bool) -> Search:
@@ -142,29 +130,27 @@ def _agrees(question: str) -> bool:
         return False
 
 
-def _new(values: dict[str, Any]) -> SearchConfig:
-    from gtn_nas.config import SearchConfig, parse
-
-    return parse(SearchConfig, values)
-
-
-def _resumed(values: dict[str, Any]) -> SearchConfig:
+def resumed(values: dict[str, Any], kind: type[C]) -> C:
     """Return the stored configuration with what was given now on top.
+
+    Args:
+        values: what was given now.
+        kind: class of the configuration.
 
     Raises:
         ConfigError: ``out`` is missing, or the run's search space is a module that was not named
             again (opening a run must not execute code that someone else put into it).
     """
-    from gtn_nas.config import SearchConfig, parse
+    from gtn_nas.config import parse
     from gtn_nas.errors import ConfigError
     from gtn_nas.searching import stored_config
 
     if "out" not in values:
         raise ConfigError("--resume needs the run folder: --out RUN")
-    stored = stored_config(Path(values["out"]))
+    stored = stored_config(Path(values["out"]), kind)
     if ":" in stored.space and "space" not in values:
         raise ConfigError(
             f"this run's search space is the module {stored.space!r}, which would be executed; "
             f"name it again to allow that: --space {stored.space}"
         )
-    return parse(SearchConfig, stored.model_dump() | values)
+    return parse(kind, stored.model_dump() | values)

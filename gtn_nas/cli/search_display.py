@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gtn_nas.results.goals import Goals
     from gtn_nas.results.schema import Final
     from gtn_nas.searching import SearchProgress, SearchResult
+    from gtn_nas.teacher.artifact import TeacherHeader
     from gtn_nas.trial import Record
 
 SHOWN = 10
@@ -69,12 +70,14 @@ class SearchDisplay:
                 text += f"  best {progress.best.proxy_accuracy:.1%}"
         self._rate = self._progress.update(title, progress.done, progress.total, text)
 
-    def show(self, result: SearchResult, goals: Goals) -> None:
+    def show(self, result: SearchResult, goals: Goals, teacher: TeacherHeader | None) -> None:
         """Print the ranking, the finals and where everything is."""
         out, rank_by = table_console(), self.config.rank_by
         title = f"candidates by {rank_by}"
         out.print(_ranking_table(result.ranking[:SHOWN], title, goals))
         out.print(_agreement([r for r in result.ranking if goals.eligible(r)]))
+        for line in _trust(goals, teacher):
+            out.print(line, markup=False, soft_wrap=True)
         if goals.objectives:
             title = f"Pareto front of {rank_by} and {', '.join(goals.objectives)}"
             out.print(_ranking_table(result.front, title, goals))
@@ -138,6 +141,32 @@ def _agreement(ranking: list[Record]) -> str:
         f"against a ranking by parameters (largest first): Spearman {found.spearman:+.2f} over "
         f"{found.count} candidates, {found.shared} of the best {found.top} in common"
     )
+
+
+def _trust(goals: Goals, teacher: TeacherHeader | None) -> list[str]:
+    """Say how well the teacher is known to rank, and warn where parameters do it as well."""
+    if teacher is None:
+        return []
+    if teacher.ranking is None:
+        return [
+            "how well this teacher ranks was not measured; `gtn-nas validate-proxy` measures it"
+        ]
+    found = teacher.ranking
+    known = found.spearman
+    score = goals.rank_by if goals.rank_by in known else "proxy_loss"
+    if score not in known:
+        return []
+    value, low, high = known[score]
+    lines = [
+        f"this teacher ranked {found.count} held-out candidates of {found.space} at Spearman "
+        f"{value:+.2f} ({low:+.2f} to {high:+.2f}) by {score}; truth: {found.truth}"
+    ]
+    if "params" in known and known["params"][0] >= value:
+        lines.append(
+            f"warning: their number of parameters ranked them at {known['params'][0]:+.2f}, and "
+            "costs nothing: --rank-by params"
+        )
+    return lines
 
 
 def _choices(text: str) -> str:

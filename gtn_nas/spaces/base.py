@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -73,6 +74,20 @@ class SearchSpace(ABC):
             return self.canonical(Architecture(self.name, choices))
         except KeyError as error:
             raise ConfigError(f"{self.name}: the choice {error} is missing") from error
+
+    def from_string(self, text: str) -> Architecture:
+        """Read an architecture as tables of results name it: by default a JSON object of choices.
+
+        Raises:
+            ConfigError: the text is none, or its choices are not this space's.
+        """
+        try:
+            choices = json.loads(text)
+        except json.JSONDecodeError:
+            choices = None
+        if not isinstance(choices, dict):
+            raise ConfigError(f"{text!r} is no JSON object of choices")
+        return self.architecture(choices)
 
     def sample(self, rng: random.Random) -> Architecture:
         """Draw every choice uniformly."""

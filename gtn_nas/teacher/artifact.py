@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
@@ -19,6 +21,25 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parents[1] / "teachers"
 FORMAT = "gtn-nas teacher 1"
+
+
+class MeasuredRanking(BaseModel):
+    """How well scores were found to rank candidates that the teacher had not seen.
+
+    Attributes:
+        truth: what counted as truth, in words.
+        space: search space of the candidates.
+        count: how many.
+        spearman: correlation with the truth, and the ends of its 95 % interval, by score;
+            ``params`` is among them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    truth: str
+    space: str
+    count: int
+    spearman: dict[str, tuple[float, float, float]]
 
 
 class TeacherHeader(BaseModel):
@@ -44,7 +65,7 @@ class TeacherHeader(BaseModel):
         versions: versions of the packages that made it.
         validation_accuracy: mean accuracy (0-1) of held-out learners on validation images,
             measured after rounding to 16 bits.
-        rank_correlation: Spearman correlation of its ranking with full trainings, if measured.
+        ranking: how well it was found to rank, if that was measured.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -66,7 +87,7 @@ class TeacherHeader(BaseModel):
     seed: int
     versions: dict[str, str]
     validation_accuracy: float | None = None
-    rank_correlation: float | None = None
+    ranking: MeasuredRanking | None = None
 
 
 def shipped_teachers() -> dict[str, Path]:
@@ -162,3 +183,41 @@ def load_teacher(path: Path) -> tuple[Teacher, TeacherHeader]:
     if unexpected or missing != ["labels"]:  # which follow from the sizes
         raise TeacherError(f"{path}: weights are missing or foreign; meta-train it again")
     return teacher.eval(), header
+
+
+def weights_fingerprint(path: Path) -> str:
+    """Return 16 hex digits that change with any weight, but not with the header.
+
+    Raises:
+        TeacherError: the file is not readable.
+    """
+    tensors = _tensors(path)
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].shape}".encode())
+        digest.update(tensors[name].tobytes())
+    return digest.hexdigest()[:16]
+
+
+def replace_header(path: Path, header: TeacherHeader) -> None:
+    """Write another header before the same weights, whole or not at all.
+
+    Raises:
+        TeacherError: the file is not readable.
+        EnvironmentFailure: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    metadata = {"format": FORMAT, "header": header.model_dump_json()}
+    contents = save(_tensors(path), metadata)
+    with whole_file(path) as file:
+        file.write(contents)
+
+
+def _tensors(path: Path) -> dict[str, NDArray[Any]]:
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise TeacherError(f"{path} is not a readable safetensors file: {error}") from error

@@ -27,6 +27,10 @@ def best_first(record):
     return (-record.proxy_accuracy, record.key)
 
 
+def ranked(records):
+    return sorted(records, key=best_first)
+
+
 def losses(record):
     return [None if record.proxy_accuracy is None else -record.proxy_accuracy]
 
@@ -36,13 +40,11 @@ def random_search(seed):
 
 
 def evolution(seed, population=4, sample=2):
-    return RegularizedEvolution(
-        SPACE, BUDGET, seed, order=best_first, population=population, sample=sample
-    )
+    return RegularizedEvolution(SPACE, BUDGET, seed, ranked, population=population, sample=sample)
 
 
 def halving(seed, **options):
-    return SuccessiveHalving(SPACE, BUDGET, seed, order=best_first, **options)
+    return SuccessiveHalving(SPACE, BUDGET, seed, ranked, **options)
 
 
 def optuna_sampler(seed, **options):

@@ -8,7 +8,7 @@ from gtn_nas.errors import ConfigError
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
 from gtn_nas.trial import Status
 
-from .candidates import BUDGET, SPACE, best_first, evolution, finish, random_search, score
+from .candidates import BUDGET, SPACE, best_first, evolution, finish, random_search, ranked, score
 
 some = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
@@ -45,7 +45,7 @@ def test_parents_are_alive_and_the_worst_of_them_are_passed_over(seed):
     strategy = evolution(seed, population=8, sample=3)
     strategy.tell(records)
     parents = {trial.parent_key for trial in strategy.ask(60)}
-    by_rank = [record.key for record in sorted(records[-8:], key=best_first)]
+    by_rank = [record.key for record in ranked(records[-8:])]
     assert len(parents) > 1
     assert parents <= set(by_rank[:6])  # the last two of eight win no sample of three
 
@@ -108,7 +108,7 @@ def test_who_is_not_eligible_never_becomes_a_parent(seed):
         SPACE,
         BUDGET,
         seed,
-        best_first,
+        ranked,
         eligible=lambda record: record.key != best.key,
         population=4,
         sample=4,

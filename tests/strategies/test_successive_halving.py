@@ -8,7 +8,7 @@ from gtn_nas.errors import ConfigError
 from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Status
 
-from .candidates import SPACE, best_first, finish, halving, random_search
+from .candidates import SPACE, best_first, finish, halving, random_search, ranked
 
 some = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
@@ -19,7 +19,7 @@ def finished(seed, count, budget=8):
     """Records of random candidates of which no two are equal, the best first."""
     records = {r.key: r for r in map(finish, random_search(seed).ask(2 * count))}
     some = [replace(record, budget=budget) for record in records.values()]
-    return sorted(some[:count], key=best_first)
+    return ranked(some[:count])
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def finished(seed, count, budget=8):
     [(32, [8, 16, 32]), (48, [12, 24, 48]), (4, [1, 2, 4]), (3, [1, 3]), (1, [1])],
 )
 def test_the_budgets_of_a_lesson(steps, budgets):
-    assert SuccessiveHalving(SPACE, steps, 0, best_first).budgets == budgets
+    assert SuccessiveHalving(SPACE, steps, 0, ranked).budgets == budgets
 
 
 def test_the_factor_decides_the_budgets():
@@ -71,7 +71,7 @@ def test_only_the_best_of_a_rung_are_promoted_and_each_once(seed, statuses, eta)
         (trial,) = strategy.ask(1)
         key, level = trial.architecture.key, strategy.budgets.index(trial.budget)
         if level:
-            below = sorted(rungs[strategy.budgets[level - 1]].values(), key=best_first)
+            below = ranked(rungs[strategy.budgets[level - 1]].values())
             assert key in [record.key for record in below[: len(below) // eta]]
             assert (key, level) not in promoted
             promoted.add((key, level))
@@ -82,7 +82,7 @@ def test_only_the_best_of_a_rung_are_promoted_and_each_once(seed, statuses, eta)
     for trial in strategy.ask(100, new=False):
         promoted.add((trial.architecture.key, strategy.budgets.index(trial.budget)))
     for level, budget in enumerate(strategy.budgets[:-1], start=1):
-        best = sorted(rungs[budget].values(), key=best_first)[: len(rungs[budget]) // eta]
+        best = ranked(rungs[budget].values())[: len(rungs[budget]) // eta]
         assert {(record.key, level) for record in best} <= promoted
 
 

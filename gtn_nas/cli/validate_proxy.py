@@ -1,0 +1,165 @@
+"""``gtn-nas validate-proxy``: how well each proxy ranks, on architectures with a known truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gtn_nas.cli.options import (
+    Address,
+    ConfigFile,
+    CpusPerWorker,
+    DataDir,
+    Dataset,
+    ExecutorName,
+    FinalEpochs,
+    GpusPerWorker,
+    ImageSize,
+    ProxySeeds,
+    RankBy,
+    RealSteps,
+    RunFolder,
+    Seed,
+    Space,
+    SplitSeed,
+    Teacher,
+    TimeoutS,
+    Workers,
+    settings,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from gtn_nas.config import ValidateConfig
+    from gtn_nas.results.rank_statistics import Interval
+    from gtn_nas.validation import Findings
+
+
+def validate_proxy(
+    config: ConfigFile = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    image_size: ImageSize = None,
+    space: Space = None,
+    teacher: Teacher = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option("--architectures", help="How many are drawn at random. [default: 60]"),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or Parquet table of known accuracies. [default: train every architecture]"
+        ),
+    ] = None,
+    truth_column: Annotated[
+        str | None, typer.Option(help="Its column of accuracies. [default: accuracy]")
+    ] = None,
+    arch_column: Annotated[
+        str | None, typer.Option(help="Its column of architectures. [default: arch]")
+    ] = None,
+    final_epochs: FinalEpochs = None,
+    proxies: Annotated[
+        str | None,
+        typer.Option(
+            help="What is validated, joined by commas. "
+            "[default: gtn, real_steps and those of zero cost]"
+        ),
+    ] = None,
+    proxy_seeds: ProxySeeds = None,
+    real_steps: RealSteps = None,
+    rank_by: RankBy = None,
+    out: RunFolder = None,
+    seed: Seed = None,
+    split_seed: SplitSeed = None,
+    executor: ExecutorName = None,
+    workers: Workers = None,
+    cpus_per_worker: CpusPerWorker = None,
+    gpus_per_worker: GpusPerWorker = None,
+    timeout_s: TimeoutS = None,
+    address: Address = None,
+    into_teacher: Annotated[
+        bool, typer.Option("--into-teacher", help="Write what was found into the teacher's header.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+) -> None:
+    """Tell how well each proxy ranks architectures, beside a table of truth or full trainings."""
+    options = {n: v for n, v in locals().items() if n not in {"into_teacher", "resume"}}
+    asked = _asked(settings(config, options), resume, into_teacher)
+
+    from gtn_nas.cli.output import table_console
+    from gtn_nas.cli.search_display import SearchDisplay
+    from gtn_nas.validation import Validation
+
+    validation = Validation(asked, resume=resume)
+    search = validation.search
+    with SearchDisplay(search.folder, search.config) as display:
+        findings = validation.run(display.update)
+    out_console = table_console()
+    out_console.print(_table(findings))
+    for line in _remarks(findings):
+        out_console.print(line, soft_wrap=True)
+    if into_teacher:
+        out_console.print(f"written into {validation.tell_teacher(findings)}", soft_wrap=True)
+
+
+def _asked(values: dict[str, Any], resume: bool, into_teacher: bool) -> ValidateConfig:
+    """Return the configuration; a resumed one is the stored one with what was given on top."""
+    from gtn_nas.cli.search import resumed
+    from gtn_nas.config import ValidateConfig, parse
+    from gtn_nas.errors import ConfigError
+
+    asked = resumed(values, ValidateConfig) if resume else parse(ValidateConfig, values)
+    if into_teacher and (asked.teacher is None or not Path(asked.teacher).is_file()):
+        raise ConfigError("--into-teacher needs the file to write into: --teacher FILE")
+    return asked
+
+
+def _table(findings: Findings) -> Table:
+    from rich.table import Table
+
+    heads = (
+        "Spearman",
+        "better half",
+        "Kendall",
+        "better half",
+        "nDCG@10",
+        "top 10 %",
+        "regret@10",
+    )
+    table = Table("score", *heads, "s each", box=None, pad_edge=False)
+    table.title = f"{findings.count} architectures against {findings.truth} (95 % intervals)"
+    table.title_justify = "left"
+    for found in findings.standings:
+        seconds = "-" if found.seconds is None else f"{found.seconds:.2f}"
+        table.add_row(found.score, *(_cell(n, i) for n, i in found.measures.items()), seconds)
+    return table
+
+
+def _cell(measure: str, found: Interval) -> str:
+    """Write a value with its interval; a regret in points of accuracy."""
+    scale = 100 if measure == "regret_10" else 1
+    value, low, high = (scale * number for number in (found.value, found.low, found.high))
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _remarks(findings: Findings) -> list[str]:
+    from gtn_nas.validation import FIGURE, TABLE
+
+    lines = []
+    if findings.merged:
+        lines.append(f"{findings.merged} rows of the table are left out: an earlier one is equal")
+    by_name = {s.score: s.measures["spearman"].value for s in findings.standings}
+    losing = [
+        n for n, found in by_name.items() if n.startswith("proxy_") and found < by_name["params"]
+    ]
+    if losing:
+        lines.append(
+            f"warning: {' and '.join(losing)} rank no better here than the number of parameters "
+            "does, which costs nothing (--rank-by params)"
+        )
+    lines.append(f"table: {findings.folder / TABLE}   figure: {findings.folder / FIGURE}")
+    return lines

@@ -1,0 +1,36 @@
+"""Given architectures, one after the other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from gtn_nas.architecture import Architecture
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.strategies.base import Strategy
+from gtn_nas.trial import Record, Trial
+
+
+class Listed(Strategy):
+    """Proposes the architectures of a list in its order, and then begins again.
+
+    Args:
+        space: that they are of.
+        budget: training steps of every trial.
+        seed: the run's seed.
+        architectures: one or more.
+    """
+
+    def __init__(
+        self, space: SearchSpace, budget: int, seed: int, architectures: Sequence[Architecture]
+    ) -> None:
+        super().__init__(space, budget, seed)
+        self.architectures = architectures
+
+    def tell(self, records: Sequence[Record]) -> None:
+        """Ignore the records."""
+
+    def propose(self, rng: random.Random) -> Trial:
+        """Return the next one."""
+        place = self._ask_index % len(self.architectures)
+        return Trial(self.architectures[place], self.budget, -1)
