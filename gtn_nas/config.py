@@ -81,6 +81,8 @@ class SearchConfig(DataConfig):
         real_steps: batches of the proxy ``real_steps``.
         real_learning_rate: learning rate that it starts with.
         real_momentum: its momentum.
+        zero_cost_scale: whether proxies without training look at the network that would be trained
+            fully, or at the small one.
         rank_by: column that ranks the candidates, or several joined by ``+`` that rank them by
             their mean rank; the larger network is the better one here.
         objectives: columns weighed against it; the Pareto front is shown, and trained fully.
@@ -106,6 +108,7 @@ class SearchConfig(DataConfig):
     real_steps: PositiveInt = 32
     real_learning_rate: PositiveFloat = 0.1
     real_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    zero_cost_scale: Literal["proxy", "final"] = "final"
     rank_by: str = "proxy_accuracy"
     objectives: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
