@@ -144,6 +144,24 @@ def test_whoever_lacks_a_column_ranks_last_by_that_column_only():
 
 
 @pytest.mark.parametrize(
+    "values",
+    [
+        {"a": (0.9, 1.0), "b": (0.9, 3.0), "c": (0.9, 2.0), "d": (0.5, 4.0)},
+        {"a": (0.6, None), "b": (0.8, None), "c": (0.7, None), "d": (0.5, 4.0)},
+        {"a": (0.6, math.nan), "b": (0.8, None), "c": (0.7, math.inf), "d": (0.5, 4.0)},
+    ],
+    ids=["equal", "missing", "not finite"],
+)
+def test_in_sql_too_equal_values_and_missing_ones_share_their_rank(tmp_path, values):
+    """With the best of the shared ranks for each, ``c`` and ``a`` would come before ``d``."""
+    losses = (0.1, 0.4, 0.3, 0.2)  # decide where mean ranks are equal
+    records = [replace(r, proxy_loss=loss) for r, loss in zip(keyed(**values), losses, strict=True)]
+    run = load_run(write_run(tmp_path / "run", records, config=f"rank_by: {BOTH}\n"))
+    assert [r.key for r in ranked(records, BOTH)] == list("bdca")
+    assert [row["key"] for row in run.query()] == list("bdca")
+
+
+@pytest.mark.parametrize(
     ("change", "limits"),
     [({"budget": 8}, []), ({"status": Status.FAILED}, []), ({"params": 5000}, ["params<=2000"])],
     ids=["of another budget", "failed", "beyond a limit"],
