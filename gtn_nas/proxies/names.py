@@ -26,10 +26,16 @@ OF_TEACHER = frozenset({"gtn", "gtn_improvement", "gtn_untrained"})
 SIZES = ("params", "flops", "depth")
 """Columns that every candidate has."""
 
-NAMES = (*TRAINED, *ZERO_COST)
+LATENCY = "latency"
+"""What is measured when all candidates were scored, since busy neighbours would falsify it."""
+
+LATENCY_MS = "latency_ms"
+"""Its column."""
+
+NAMES = (*TRAINED, *ZERO_COST, LATENCY)
 """All proxies that can be asked for."""
 
-COLUMNS = (*(c for columns in TRAINED.values() for c in columns), *ZERO_COST, *SIZES)
+COLUMNS = (*(c for columns in TRAINED.values() for c in columns), *ZERO_COST, *SIZES, LATENCY_MS)
 """All columns that candidates can be ranked by."""
 
 
@@ -48,4 +54,5 @@ def known(names: Iterable[str]) -> list[str]:
 def proxies_of(columns: Iterable[str]) -> list[str]:
     """Return the proxies that fill some columns; sizes, and times, need none."""
     filled = {c: name for name in NAMES for c in TRAINED.get(name, (name,))}
+    filled[LATENCY_MS] = LATENCY
     return known(filled[c] for c in columns if c in filled)

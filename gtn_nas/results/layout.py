@@ -9,7 +9,9 @@ from pathlib import Path
 CONFIG = "config.yaml"
 LOCK = ".lock"
 WEIGHTS = "weights"
-TABLES = ("candidates", "finals", "events")
+LATENCIES = "latencies"
+TABLES = ("candidates", "finals", "events", LATENCIES)
+"""All tables; only runs that measured latencies have the last one."""
 
 
 def is_run(folder: Path) -> bool:

@@ -174,7 +174,7 @@ class Run:
         return self._answer(answer)
 
     def sql(self, select: str) -> list[dict[str, Any]]:
-        """Return the rows of one SELECT over the tables candidates, finals and events.
+        """Return the rows of one SELECT over the tables candidates, finals, events and latencies.
 
         Raises:
             QueryError: it is not one SELECT, is wrong, reaches for anything but the tables, or

@@ -100,7 +100,7 @@ def as_it_should_be():
 )
 def test_a_foreign_part_is_named_and_skipped(tmp_path, table):
     pq.write_table(table, tmp_path / "part-0.parquet")
-    with pytest.warns(UserWarning, match=r"part-0\.parquet: it holds no records"):
+    with pytest.warns(UserWarning, match=r"part-0\.parquet: it holds no Record rows"):
         assert parts.read_part(tmp_path / "part-0.parquet", Record) is None
 
 
