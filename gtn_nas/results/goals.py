@@ -84,8 +84,9 @@ class Goals:
         score = [name for name in self.score if name not in columns]
         if not score:
             raise ConfigError(
-                f"nothing can be ranked by {self.rank_by} alone, which is known only when a search "
-                f"has ended; use --objective {self.score[0]} or --limit '{self.score[0]}<=5'"
+                f"{self.rank_by} alone cannot rank, since it is measured only when all candidates "
+                f"are; rank by another column, with --objective {self.score[0]} or --limit "
+                f"'{self.score[0]}<=5'"
             )
         objectives = tuple(name for name in self.objectives if name not in columns)
         limits = tuple(limit for limit in self.limits if limit.column not in columns)

@@ -9,9 +9,9 @@ from pathlib import Path
 CONFIG = "config.yaml"
 LOCK = ".lock"
 WEIGHTS = "weights"
-LATENCIES = "latencies"
-TABLES = ("candidates", "finals", "events", LATENCIES)
-"""All tables; only runs that measured latencies have the last one."""
+TABLES = ("candidates", "finals", "events", "latencies")
+FOLDERS = (*TABLES[:3], WEIGHTS)
+"""What every run has; latencies appear when the first one is measured."""
 
 
 def is_run(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from gtn_nas.files import TEMPORARY, whole_file
 from gtn_nas.results import parts
 from gtn_nas.results.layout import (
     CONFIG,
-    LATENCIES,
+    FOLDERS,
     LOCK,
     TABLES,
     WEIGHTS,
@@ -42,8 +42,8 @@ class RunStore:
 
     Rows wait in memory for up to ``FLUSH_S`` seconds or ``FLUSH_ROWS`` rows, then become one
     Parquet part that appears whole or not at all; whoever dies before loses only what waited. Asks,
-    finals and latencies never wait. A lock of the operating system keeps a second writer out and ends with
-    its owner, however that dies.
+    finals and latencies never wait. A lock of the operating system keeps a second writer out and
+    ends with its owner, however that dies.
 
     Use ``create`` or ``open``, and the store as a context manager.
 
@@ -73,7 +73,7 @@ class RunStore:
         """
         _refuse_used(folder)
         try:
-            for name in {*TABLES, WEIGHTS} - {LATENCIES}:
+            for name in FOLDERS:
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EnvironmentFailure(f"cannot create {folder}: {error.strerror}") from error
@@ -156,8 +156,8 @@ class RunStore:
 
     def append_latency(self, latency: Latency) -> None:
         """Add a measured candidate; it is on the disk when this returns."""
-        self._add(LATENCIES, [latency])
-        self._write(LATENCIES)
+        self._add("latencies", [latency])
+        self._write("latencies")
 
     def save_weights(self, key: str, weights: bytes) -> Path:
         """Keep a network's safetensors file; return its path relative to the run folder."""
@@ -200,7 +200,7 @@ class RunStore:
 
     def load_latencies(self) -> list[Latency]:
         """Return the latencies in the order in which they were added, one of each candidate."""
-        return self._load(LATENCIES)
+        return self._load("latencies")
 
     def close(self) -> None:
         """Flush, and let another writer in; harmless when repeated."""

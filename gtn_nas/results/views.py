@@ -12,7 +12,6 @@ import duckdb
 
 from gtn_nas.errors import RunFolderError
 from gtn_nas.results.columns import quoted
-from gtn_nas.results.layout import LATENCIES
 from gtn_nas.results.sandbox import Sandbox, literal, pattern
 from gtn_nas.results.schema import KINDS, columns, identity, required
 from gtn_nas.trial import SCHEMA_VERSION
@@ -59,12 +58,12 @@ class Views:
         """
         if table not in self._views:
             opened = self._open(table, self._files[table])
-            timed = table == "candidates" and self._files[LATENCIES]
+            timed = table == "candidates" and self._files["latencies"]
             self._views[table] = self._with_latency(opened) if timed else opened
         return self._views[table]
 
     def _with_latency(self, candidates: View) -> View:
-        measured = self.view(LATENCIES).select
+        measured = self.view("latencies").select
         select = (
             f"SELECT c.*, l.latency_ms FROM ({candidates.select}) AS c "
             f"LEFT JOIN ({measured}) AS l USING (key)"
