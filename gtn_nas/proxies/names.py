@@ -45,10 +45,11 @@ def known(names: Iterable[str]) -> list[str]:
     Raises:
         UnknownNameError: there is no proxy of a name.
     """
-    for name in names:
+    once = list(dict.fromkeys(names))
+    for name in once:
         if name not in NAMES:
             raise UnknownNameError("proxy", name, NAMES)
-    return list(dict.fromkeys(names))
+    return once
 
 
 def proxies_of(columns: Iterable[str]) -> list[str]:
