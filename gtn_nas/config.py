@@ -82,6 +82,8 @@ class SearchConfig(DataConfig):
         real_steps: batches of the proxy ``real_steps``.
         real_learning_rate: learning rate that it starts with.
         real_momentum: its momentum.
+        zero_cost_scale: whether proxies without training look at the network that would be trained
+            fully, or at the small one.
         latency_batch: images in a forward pass whose latency is measured.
         rank_by: column that ranks the candidates, or several joined by ``+`` that rank them by
             their mean rank; the larger network is the better one here.
@@ -108,6 +110,7 @@ class SearchConfig(DataConfig):
     real_steps: PositiveInt = 32
     real_learning_rate: PositiveFloat = 0.1
     real_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    zero_cost_scale: Literal["proxy", "final"] = "final"
     latency_batch: PositiveInt = 1
     rank_by: str = "proxy_accuracy"
     objectives: tuple[str, ...] = ()

@@ -23,6 +23,8 @@ from gtn_nas.trial import derived_seed
 
 LEAST = 20
 """Labelled architectures below which there is nothing to learn or to measure."""
+LEAST_HELD_OUT = 2
+"""Of them, those below which there is no correlation."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,21 @@ class RankingGoal:
 
     Attributes:
         best: the highest correlation so far and the teacher's state then.
+
+    Raises:
+        ConfigError: too few of the candidates are held out.
     """
 
     def __init__(
         self, labels: Labels, space: SearchSpace, dataset: ImageDataset, split: Split
     ) -> None:
         self.labels, self.held_out = labels, labels.part(held_out=True)
+        if len(self.held_out.architectures) < LEAST_HELD_OUT:
+            raise ConfigError(
+                f"of {len(labels.architectures)} labelled candidates, "
+                f"{len(self.held_out.architectures)} are held out from meta-training, and "
+                f"{LEAST_HELD_OUT} or more are needed to measure a ranking; label more"
+            )
         self.space, self.dataset, self.split = space, dataset, split
         self.best: dict[str, Any] | None = None
 
@@ -135,6 +146,8 @@ class RankingGoal:
 
     def correlation(self, lesson: Lesson, seed: int = 0) -> float:
         """Return Spearman's correlation of minus the real loss after a lesson with the truth.
+
+        It is 0 where either is the same for all.
 
         Args:
             lesson: what every held-out candidate is taught with.
@@ -150,4 +163,6 @@ class RankingGoal:
 
         places = range(len(self.held_out.architectures))
         losses = lesson_losses(lambda place: lesson, build, self.dataset, self.split, places)
+        if min(len(set(losses)), len(set(self.held_out.truths))) == 1:
+            return 0.0
         return float(spearmanr([-loss for loss in losses], self.held_out.truths).statistic)

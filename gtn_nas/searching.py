@@ -236,7 +236,7 @@ def goals_of(config: SearchConfig) -> Goals:
     Raises:
         GtnNasError: a name is unknown, or a limit cannot be read.
     """
-    columns = dict.fromkeys([*COLUMNS, *MEASURES])
+    columns = dict.fromkeys([*COLUMNS, LATENCY_MS, *MEASURES])
     return Goals.parse(config.rank_by, config.objectives, config.limits, columns)
 
 

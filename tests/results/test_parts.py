@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from gtn_nas.errors import ConfigError, EnvironmentFailure, RunFolderError
 from gtn_nas.results import parts
-from gtn_nas.results.schema import Event, Final, columns
+from gtn_nas.results.schema import Event, Final, Latency, columns
 from gtn_nas.trial import SCHEMA_VERSION, Record, Status
 
-from .samples import EVENTS, FINALS, RECORDS, final, record
+from .samples import EVENTS, FINALS, LATENCIES, RECORDS, final, record
 
 
 def through_a_file(rows, kind):
@@ -28,7 +28,9 @@ def through_a_file(rows, kind):
         return parts.to_rows(parts.read_part(path, kind), kind)
 
 
-@pytest.mark.parametrize(("kind", "some"), [(Record, RECORDS), (Final, FINALS), (Event, EVENTS)])
+@pytest.mark.parametrize(
+    ("kind", "some"), [(Record, RECORDS), (Final, FINALS), (Event, EVENTS), (Latency, LATENCIES)]
+)
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_rows_survive_a_file(kind, some, data):

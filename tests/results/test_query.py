@@ -89,8 +89,12 @@ def test_a_condition_can_look_into_choices_and_times(folder):
 def test_the_configuration_ranks(folder):
     (folder / "config.yaml").write_text("rank_by: synflow\n")
     assert params(load_run(folder).top(3)) == [6, 5, 4]
-    (folder / "config.yaml").write_text("rank_by: params\n")
-    assert params(load_run(folder).top(4)) == [0, 1, 2, 4]
+    (folder / "config.yaml").write_text("rank_by: params\n")  # the largest first
+    assert params(load_run(folder).top(4)) == [6, 5, 4, 2]
+    (folder / "config.yaml").write_text("rank_by: proxy_accuracy + synflow + params\n")
+    assert params(load_run(folder).top(4)) == [6, 5, 4, 2]
+    (folder / "config.yaml").write_text("rank_by: proxy_accuracy + synflow\n")  # all tie
+    assert params(load_run(folder).query(where="params != 2000", top=3)) == [0, 2, 4]
 
 
 def test_sql_sees_all_three_tables(folder):

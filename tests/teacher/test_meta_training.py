@@ -142,15 +142,21 @@ def test_outer_rates_fall_to_a_tenth(make_trainer):
 
 @pytest.mark.parametrize("window", [1, 2, STEPS, None])
 def test_the_window_is_somewhere_in_the_lesson(make_trainer, window):
-    trainer = make_trainer(window=window)
+    trainer = make_trainer(window=window, iterations=25, learners_per_step=2)
     labels = next(i for i, p in enumerate(trainer.parameters) if p is trainer.source.label_logits)
-    size, starts = window or STEPS, set()
-    for seed in range(25):
-        by_step = trainer.meta_gradient(seed).gradients[labels].flatten(1).any(1)
-        reached = by_step.nonzero().flatten().tolist()
-        assert reached == list(range(reached[0], reached[0] + size))
-        starts.add(reached[0])
-    assert starts == set(range(STEPS - size + 1))
+    size, starts, one_by_one = window or STEPS, [], trainer.exchange
+
+    def watched(seeds, start):
+        results = one_by_one(seeds, start)
+        for result in results:  # all learners of a step have the same window
+            by_step = result.gradients[labels].flatten(1).any(1)
+            assert by_step.nonzero().flatten().tolist() == list(range(start, start + size))
+        starts.append(start)
+        return results
+
+    trainer.exchange = watched
+    assert len(list(trainer.run())) == 25
+    assert set(starts) == set(range(STEPS - size + 1))
 
 
 def test_half_of_the_real_images_are_distorted(make_trainer):
