@@ -181,6 +181,7 @@ CHANGED = {
     "real_steps": 8,
     "real_learning_rate": 0.2,
     "real_momentum": 0.5,
+    "zero_cost_scale": "proxy",
     "rank_by": "proxy_loss",
     "objectives": ("params",),
     "limits": ("params<=100000",),

@@ -18,6 +18,7 @@ from gtn_nas.proxies.gtn import GtnProxy
 from gtn_nas.proxies.names import COLUMNS, NAMES, TRAINED, ZERO_COST
 from gtn_nas.proxies.registry import ProxySettings
 from gtn_nas.proxies.size import count_depth, count_flops, count_parameters
+from gtn_nas.proxies.zero_cost import IMAGES, zero_cost_scores
 from gtn_nas.results.columns import value_of
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
@@ -188,13 +189,13 @@ SETTINGS = ProxySettings(real_steps=3, mean=(0.3,), std=(0.4,))
 
 
 class Smooth(SearchSpace):
-    """Networks without a rectifier."""
+    """Networks without a rectifier, twice as wide where they are final."""
 
     name = "smooth"
     choices = MappingProxyType({"width": (8, 16)})
 
     def build(self, architecture, input_shape, num_classes, scale="proxy"):
-        width = architecture.choices["width"]
+        width = architecture.choices["width"] * (2 if scale == "final" else 1)
         first, last = nn.Linear(64, width), nn.Linear(width, num_classes)
         return nn.Sequential(nn.Flatten(), first, nn.Tanh(), last)
 
@@ -266,6 +267,22 @@ def test_a_candidate_without_any_score_says_why(shared):
     diverged = "parameters became non-finite|the loss on validation images is not finite"
     assert re.fullmatch(f"({diverged}); the network has no rectifier", record.error)
     assert record.depth == 2
+
+
+@pytest.mark.parametrize(("scale", "width"), [("proxy", 8), ("final", 16)])
+def test_zero_cost_proxies_look_at_the_network_of_their_scale(shared, data, scale, width):
+    space = Smooth()
+    candidate = trial(space.architecture({"width": 8}), budget=4, seed=3)
+    record = evaluator("gtn", *ZERO_COST, space=space, zero_cost_scale=scale)(shared)(candidate)
+
+    def build():
+        torch.manual_seed(3)
+        return space.build(space.architecture({"width": width}), SHAPE, CLASSES).to(DEVICE)
+
+    images, labels = data.calibration[:IMAGES], data.calibration_labels[:IMAGES]
+    expected = zero_cost_scores(build, images.to(DEVICE), labels.to(DEVICE)).columns
+    assert {name: record.extra[name] for name in expected} == expected
+    assert record.params == 65 * 8 + 9 * CLASSES
 
 
 def test_without_proxies_a_candidate_has_its_sizes(shared):
