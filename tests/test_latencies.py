@@ -55,8 +55,6 @@ def test_latency_is_measured_once_for_each_candidate_and_weighed(config, executo
         config,
         executor=executor,
         workers=2,
-        top_k=1,
-        final_epochs=1,
         objectives=("latency_ms",),
         latency_batch=2,
     )
@@ -73,10 +71,16 @@ def test_latency_is_measured_once_for_each_candidate_and_weighed(config, executo
     assert min(known, key=known.__getitem__) in {r.key for r in result.front}
     front = load_run(wanted.out).query(pareto=["proxy_accuracy", "latency_ms"])
     assert [row["key"] for row in front] == [r.key for r in result.front]
-    assert [f.key for f in result.finals] == [result.front[0].key]
-    stages = [p.stage for p in seen]
-    assert list(dict.fromkeys(stages)) == ["starting", "candidates", "latencies", "finals"]
     assert [p.done for p in seen if p.stage == "latencies"] == list(range(7))
+
+
+def test_the_best_of_the_front_is_trained_fully_when_all_are_measured(config):
+    seen = []
+    wanted = changed(config, objectives=("latency_ms",), top_k=1, final_epochs=1)
+    result = search(wanted, on_progress=seen.append)
+    assert [f.key for f in result.finals] == [result.front[0].key]
+    stages = dict.fromkeys(p.stage for p in seen)
+    assert list(stages) == ["starting", "candidates", "latencies", "finals"]
 
 
 @pytest.mark.parametrize("strategy", ["regularized_evolution", "successive_halving", "optuna"])
