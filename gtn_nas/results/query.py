@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ORDERS = {"candidates": "tell_index", "finals": "rank, created_at", "events": "created_at"}
-"""Order of the rows of a whole table."""
+ORDERS = {"candidates": "tell_index", "finals": "rank, created_at"}
+"""Order of the rows of a whole table; of the others it is ``created_at``."""
 
 OF_QUERIES = (
     duckdb.BinderException,
@@ -101,6 +101,10 @@ class Run:
     def events(self) -> pd.DataFrame:
         """Return all events in the order in which they happened, with pandas."""
         return self._frame("events")
+
+    def latencies(self) -> pd.DataFrame:
+        """Return how each latency was measured, or why it could not be, with pandas."""
+        return self._frame("latencies")
 
     def top(self, n: int = 10) -> list[dict[str, Any]]:
         """Return the ``n`` best candidates as mappings from column to value."""
@@ -214,7 +218,7 @@ class Run:
 
     def _frame(self, table: str) -> pd.DataFrame:
         def answer(views: Views) -> pd.DataFrame:
-            sql = f"SELECT * FROM ({views.view(table).select}) ORDER BY {ORDERS[table]}"
+            sql = f"SELECT * FROM ({views.view(table).select}) ORDER BY {ORDERS.get(table, 'created_at')}"
             return views.sandbox.frame(sql)
 
         frame = self._answer(answer)

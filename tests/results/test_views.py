@@ -65,6 +65,7 @@ def test_candidates_of_a_run_that_measured_latencies_have_theirs(folder):
     }
     assert params(run.query(where="latency_ms < 5", pareto=["latency_ms"])) == [2]
     assert run.candidates()["latency_ms"].notna().sum() == 3
+    assert list(run.latencies()["error"].dropna()) == ["too small"]
     assert len(run.query()) == 8
 
 
