@@ -10,8 +10,7 @@ CONFIG = "config.yaml"
 LOCK = ".lock"
 WEIGHTS = "weights"
 TABLES = ("candidates", "finals", "events", "latencies")
-FOLDERS = (*TABLES[:3], WEIGHTS)
-"""What every run has; latencies appear when the first one is measured."""
+"""All tables; only a run that measured latencies has a folder of them."""
 
 
 def is_run(folder: Path) -> bool:

@@ -218,8 +218,10 @@ class Run:
 
     def _frame(self, table: str) -> pd.DataFrame:
         def answer(views: Views) -> pd.DataFrame:
-            sql = f"SELECT * FROM ({views.view(table).select}) ORDER BY {ORDERS.get(table, 'created_at')}"
-            return views.sandbox.frame(sql)
+            order = ORDERS.get(table, "created_at")
+            return views.sandbox.frame(
+                f"SELECT * FROM ({views.view(table).select}) ORDER BY {order}"
+            )
 
         frame = self._answer(answer)
         frame["created_at"] = frame["created_at"].dt.tz_localize("UTC")

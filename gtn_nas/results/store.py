@@ -14,16 +14,7 @@ from typing import Any, Self
 from gtn_nas.errors import EnvironmentFailure, RunFolderError
 from gtn_nas.files import TEMPORARY, whole_file
 from gtn_nas.results import parts
-from gtn_nas.results.layout import (
-    CONFIG,
-    FOLDERS,
-    LOCK,
-    TABLES,
-    WEIGHTS,
-    is_run,
-    next_part,
-    part_files,
-)
+from gtn_nas.results.layout import CONFIG, LOCK, TABLES, WEIGHTS, is_run, next_part, part_files
 from gtn_nas.results.schema import KINDS, Event, Final, Latency, Row
 from gtn_nas.trial import Record, Trial
 
@@ -73,7 +64,7 @@ class RunStore:
         """
         _refuse_used(folder)
         try:
-            for name in FOLDERS:
+            for name in {*TABLES, WEIGHTS} - {"latencies"}:
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EnvironmentFailure(f"cannot create {folder}: {error.strerror}") from error
