@@ -2,7 +2,7 @@
 
 ``python -m experiments.nas_bench_201_predictor --truth cells_dev.csv`` fits a random forest to so
 many table entries of the tune part (claim C) and ranks the report part with it. With ``--labels
-RUN`` it also fits one to the short real trainings of a run (claim B), a cost that a user would bear.
+RUN`` it also fits one to the short real trainings of a run (claim B), a cost users would bear.
 """
 
 from __future__ import annotations

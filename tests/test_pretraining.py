@@ -292,7 +292,7 @@ def test_no_held_out_label_is_ever_trained_on(ranking, tmp_path, monkeypatch):
     Remembering.built.clear()
     for _ in run.run():
         pass
-    learners = Remembering.built[6:]  # the first choose the learning rates
+    learners = Remembering.built[6 * RATES :]  # the first choose the learning rates
     labels = {a.key for a in run.goal.labels.architectures}
     assert len(learners) == 30
     assert {a.key for a in learners} < labels

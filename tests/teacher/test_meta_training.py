@@ -143,7 +143,7 @@ def test_outer_rates_fall_to_a_tenth(make_trainer):
 
 @pytest.mark.parametrize("window", [1, 2, STEPS, None])
 def test_the_window_is_somewhere_in_the_lesson(make_trainer, window):
-    trainer = make_trainer(window=window, iterations=25, learners_per_step=2)
+    trainer = make_trainer(window=window, iterations=15, learners_per_step=2)
     labels = next(i for i, p in enumerate(trainer.parameters) if p is trainer.source.label_logits)
     size, starts, one_by_one = window or STEPS, [], trainer.exchange
 
@@ -156,7 +156,7 @@ def test_the_window_is_somewhere_in_the_lesson(make_trainer, window):
         return results
 
     trainer.exchange = watched
-    assert len(list(trainer.run())) == 25
+    assert len(list(trainer.run())) == 15
     assert set(starts) == set(range(STEPS - size + 1))
 
 
