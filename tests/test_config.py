@@ -182,6 +182,7 @@ CHANGED = {
     "real_learning_rate": 0.2,
     "real_momentum": 0.5,
     "zero_cost_scale": "proxy",
+    "latency_batch": 8,
     "rank_by": "proxy_loss",
     "objectives": ("params",),
     "limits": ("params<=100000",),

@@ -11,7 +11,7 @@ from torch import Tensor
 from gtn_nas.data.base import normalise
 from gtn_nas.proxies.base import Proxy
 from gtn_nas.proxies.gtn import GtnProxy, UntrainedProxy
-from gtn_nas.proxies.names import ZERO_COST, known
+from gtn_nas.proxies.names import NAMES, ZERO_COST, known
 from gtn_nas.proxies.real_steps import RealStepsProxy
 from gtn_nas.proxies.zero_cost import ZeroCostProxies
 from gtn_nas.spaces.base import Scale
@@ -52,7 +52,7 @@ def make_proxies(names: Iterable[str], settings: ProxySettings, tensors: Tensors
     Raises:
         UnknownNameError: there is none of a name.
     """
-    wanted, made = known(names), list[Proxy]()
+    wanted, made = known(names, NAMES), list[Proxy]()
     if "gtn" in wanted or "gtn_improvement" in wanted:
         lesson = _lesson("lesson", tensors)
         made.append(GtnProxy(lesson, settings.seeds, improvement="gtn_improvement" in wanted))

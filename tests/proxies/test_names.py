@@ -12,6 +12,8 @@ from gtn_nas.proxies import zero_cost
 from gtn_nas.proxies.evaluator import shared_arrays
 from gtn_nas.proxies.names import (
     COLUMNS,
+    LATENCY,
+    LATENCY_MS,
     NAMES,
     OF_TEACHER,
     SIZES,
@@ -88,6 +90,12 @@ def test_an_unknown_proxy_is_refused_and_the_nearest_is_named(tensors):
         known(["gtn", "synflo"])
     with pytest.raises(UnknownNameError, match="unknown proxy 'params'"):
         make_proxies(["params"], SETTINGS, tensors)
+
+
+def test_latency_can_be_asked_for_but_is_not_made_while_others_are_busy(tensors):
+    assert proxies_of(["nwot", LATENCY_MS]) == ["nwot", LATENCY] == known(["nwot", LATENCY])
+    with pytest.raises(UnknownNameError, match="unknown proxy 'latency'"):
+        make_proxies(["nwot", LATENCY], SETTINGS, tensors)
 
 
 @pytest.mark.parametrize(

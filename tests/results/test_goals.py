@@ -123,6 +123,22 @@ def test_what_lacks_a_part_of_an_aggregate_has_no_loss_and_changes_no_other(othe
     assert [beside(r) for r in records] == [alone(r) for r in records]
 
 
+def test_goals_can_do_without_what_is_known_only_later():
+    whole = goals(
+        "synflow + proxy_loss",
+        objectives=["params", "proxy_accuracy"],
+        limits=["proxy_loss<=1", "params>=9"],
+    )
+    without = whole.without(["proxy_loss", "proxy_accuracy"])
+    assert without == goals("synflow", objectives=["params"], limits=["params>=9"])
+    assert whole.without(["flops"]) == replace(whole, rank_by="synflow+proxy_loss")
+
+
+def test_goals_cannot_do_without_their_whole_score():
+    with pytest.raises(ConfigError, match=r"synflow alone .* --objective synflow or --limit 'synf"):
+        goals("synflow", objectives=["params"]).without(["synflow"])
+
+
 def test_the_front_weighs_score_against_objectives():
     ranking = candidates((0.9, 100), (0.8, 100), (0.8, 50), (0.7, 60), (0.6, 10))
     both = goals(objectives=["params"])

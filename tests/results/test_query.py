@@ -128,7 +128,8 @@ def test_a_run_without_candidates_is_an_empty_table(tmp_path):
     assert run.query() == run.top() == run.query(where="params > 3", sort="key") == []
     assert run.rows()[0] == list(columns(Record))
     assert run.sql("SELECT count(*) AS n FROM finals") == [{"n": 0}]
-    for table, frame in zip(KINDS, (run.candidates(), run.finals(), run.events()), strict=True):
+    frames = run.candidates(), run.finals(), run.events(), run.latencies()
+    for table, frame in zip(KINDS, frames, strict=True):
         assert list(frame.columns) == list(columns(KINDS[table]))
 
 
