@@ -78,8 +78,9 @@ class OptunaSampler(Strategy):
     def tell(self, records: Sequence[Record]) -> None:
         """Answer every open trial of each record's architecture."""
         for record in records:
+            losses = self.losses(record)  # once: it may remember what it was asked
             for trial in self._open.pop(record.key, None) or [self._given(record)]:
-                self._answer(trial, record)
+                self._answer(trial, record, losses)
 
     def propose(self, rng: random.Random) -> Trial:
         """Return the architecture of the sampler's next suggestion."""
@@ -90,10 +91,10 @@ class OptunaSampler(Strategy):
         self._open.setdefault(architecture.key, []).append(trial)
         return Trial(architecture, self.budget, -1)
 
-    def _answer(self, trial: optuna.Trial, record: Record) -> None:
+    def _answer(self, trial: optuna.Trial, record: Record, losses: Sequence[float | None]) -> None:
         from optuna.trial import TrialState
 
-        values = [loss for loss in self.losses(record) if loss is not None]
+        values = [loss for loss in losses if loss is not None]
         violations = self.violations(record)
         if len(values) < len(self._study.directions) or not all(map(math.isfinite, violations)):
             self._study.tell(trial, state=TrialState.FAIL)

@@ -258,7 +258,7 @@ def truth_of(seed):
 def objective(losses, truths, weight, sharpness):
     """The mean loss and the mean logistic loss of every pair of different truth."""
     pairs = [
-        F.softplus(-sharpness * (losses[worse] - losses[better]))
+        -F.logsigmoid(sharpness * (losses[worse] - losses[better]))
         for better in range(len(losses))
         for worse in range(len(losses))
         if truths[better] > truths[worse]
