@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Labels:
 
     architectures: tuple[Architecture, ...]
     truths: tuple[float, ...]
-    source: str = ""
+    source: str = field(default="", compare=False)
 
     def part(self, *, held_out: bool) -> Labels:
         """Return those that meta-training may see, or those that it must not."""

@@ -8,13 +8,11 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gtn_nas import config, examination, pretraining
-from gtn_nas.cli.main import main
 from gtn_nas.config import PositiveInt, PretrainConfig
 from gtn_nas.results.query import load_run
 from gtn_nas.teacher.artifact import read_header
@@ -22,26 +20,7 @@ from gtn_nas.teacher.artifact import read_header
 from ..photos import write_photos
 from ..user_spaces import write_space
 
-Main = Callable[..., tuple[int, str, str]]
 COMMAND = [sys.executable, "-c", "from gtn_nas.cli.main import main; main()"]
-
-
-@pytest.fixture
-def run_main(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Main:
-    """Run a command in this process, in an empty current directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gtn-nas", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        output = capsys.readouterr()
-        return int(ended.value.code or 0), output.out, output.err
-
-    return run
 
 
 @pytest.fixture
