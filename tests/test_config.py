@@ -169,6 +169,7 @@ CHANGED = {
     "sampler": "NSGAIISampler",
     "candidates": 400,
     "top_k": 5,
+    "predictor": True,
     "rank_by": "proxy_loss",
     "objectives": ("params",),
     "limits": ("params<=100000",),
