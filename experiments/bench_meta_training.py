@@ -34,7 +34,8 @@ from gtn_nas.memory import keep_freed_memory
 from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
 from gtn_nas.teacher.generator import LEAK, RANGE, Generator
 from gtn_nas.teacher.inner_loop import estimate_batch_statistics, score, teach
-from gtn_nas.teacher.meta_training import MetaConfig, MetaTrainer
+from gtn_nas.teacher.meta_config import MetaConfig
+from gtn_nas.teacher.meta_training import MetaTrainer
 from gtn_nas.teacher.warm_start import choose_targets, fit_to_images
 from gtn_nas.trial import derived_seed
 

@@ -87,11 +87,15 @@ class SearchConfig(DataConfig):
         predictor: after the first ten of them, choose each next one by a random forest that learns
             from choices, proxies and those that have ended; ``top_k`` counts both kinds.
         proxies: what scores candidates beside what ``rank_by``, objectives and limits need:
-            ``gtn``, ``gtn_improvement``, ``gtn_untrained``, ``real_steps``, or a zero-cost proxy.
+            ``gtn``, ``gtn_improvement``, ``gtn_untrained``, ``real_steps``, a zero-cost proxy, or
+            ``latency``.
         proxy_seeds: initialisations that the scores of trained candidates are the mean of.
         real_steps: batches of the proxy ``real_steps``.
         real_learning_rate: learning rate that it starts with.
         real_momentum: its momentum.
+        zero_cost_scale: whether proxies without training look at the network that would be trained
+            fully, or at the small one.
+        latency_batch: images in a forward pass whose latency is measured.
         rank_by: column that ranks the candidates, or several joined by ``+`` that rank them by
             their mean rank; the larger network is the better one here.
         objectives: columns weighed against it; the Pareto front is shown, and trained fully.
@@ -118,6 +122,8 @@ class SearchConfig(DataConfig):
     real_steps: PositiveInt = 32
     real_learning_rate: PositiveFloat = 0.1
     real_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    zero_cost_scale: Literal["proxy", "final"] = "final"
+    latency_batch: PositiveInt = 1
     rank_by: str = "proxy_accuracy"
     objectives: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()

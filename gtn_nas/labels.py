@@ -8,21 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.data.base import ImageDataset, Split
 from gtn_nas.errors import ConfigError
 from gtn_nas.learners import is_held_out, lesson_losses
+from gtn_nas.proxies.size import count_parameters
 from gtn_nas.results.query import load_run
+from gtn_nas.results.rank_statistics import spearman, with_interval
 from gtn_nas.results.ranking import lower_is_better
 from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.artifact import MeasuredRanking
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.trial import derived_seed
 
 LEAST = 20
 """Labelled architectures below which there is nothing to learn or to measure."""
+LEAST_HELD_OUT = 2
+"""Of them, those below which there is no correlation."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +39,12 @@ class Labels:
     Attributes:
         architectures: one for each truth.
         truths: any scale; only their order counts.
+        source: what they are, in words.
     """
 
     architectures: tuple[Architecture, ...]
     truths: tuple[float, ...]
+    source: str = ""
 
     def part(self, *, held_out: bool) -> Labels:
         """Return those that meta-training may see, or those that it must not."""
@@ -44,7 +53,7 @@ class Labels:
             for a, t in zip(self.architectures, self.truths, strict=True)
             if is_held_out(a) == held_out
         ]
-        return Labels(tuple(a for a, _ in chosen), tuple(t for _, t in chosen))
+        return Labels(tuple(a for a, _ in chosen), tuple(t for _, t in chosen), self.source)
 
     @property
     def fingerprint(self) -> str:
@@ -84,6 +93,7 @@ def load_labels(run: Path, column: str, space: SearchSpace) -> Labels:
     return Labels(
         tuple(space.canonical(Architecture.from_json(r["space"], r["choices"])) for r in found),
         tuple(sign * float(row[column]) for row in found),
+        f"{column} of {run.name}",
     )
 
 
@@ -116,12 +126,21 @@ class RankingGoal:
 
     Attributes:
         best: the highest correlation so far and the teacher's state then.
+
+    Raises:
+        ConfigError: too few of the candidates are held out.
     """
 
     def __init__(
         self, labels: Labels, space: SearchSpace, dataset: ImageDataset, split: Split
     ) -> None:
         self.labels, self.held_out = labels, labels.part(held_out=True)
+        if len(self.held_out.architectures) < LEAST_HELD_OUT:
+            raise ConfigError(
+                f"of {len(labels.architectures)} labelled candidates, "
+                f"{len(self.held_out.architectures)} are held out from meta-training, and "
+                f"{LEAST_HELD_OUT} or more are needed to measure a ranking; label more"
+            )
         self.space, self.dataset, self.split = space, dataset, split
         self.best: dict[str, Any] | None = None
 
@@ -133,21 +152,41 @@ class RankingGoal:
             self.best = {"correlation": found, "teacher": state}
         return found
 
-    def correlation(self, lesson: Lesson, seed: int = 0) -> float:
+    def correlation(self, lesson: Lesson) -> float:
         """Return Spearman's correlation of minus the real loss after a lesson with the truth.
 
         Args:
             lesson: what every held-out candidate is taught with.
-            seed: decides their weights.
         """
-        from scipy.stats import spearmanr
+        return spearman(self._scores(lesson), np.array(self.held_out.truths))
 
-        def build(place: int) -> nn.Module:
-            torch.manual_seed(derived_seed(seed, "rank", place))
-            shape, classes = self.dataset.image_shape, self.dataset.num_classes
-            candidate = self.held_out.architectures[place]
-            return self.space.build(candidate, shape, classes, "proxy").to(lesson.images.device)
+    def measured(self, lesson: Lesson) -> MeasuredRanking:
+        """Return the same with its interval, beside that of the number of parameters."""
+        truths, places = np.array(self.held_out.truths), range(len(self.held_out.truths))
+        sizes = np.array([float(count_parameters(self._build(place))) for place in places])
+        scores = {"proxy_loss": self._scores(lesson), "params": sizes}
+        found = {name: with_interval(spearman, score, truths) for name, score in scores.items()}
+        return MeasuredRanking(
+            truth=self.labels.source,
+            space=self.space.name,
+            count=len(truths),
+            spearman={name: (i.value, i.low, i.high) for name, i in found.items()},
+        )
 
-        places = range(len(self.held_out.architectures))
-        losses = lesson_losses(lambda place: lesson, build, self.dataset, self.split, places)
-        return float(spearmanr([-loss for loss in losses], self.held_out.truths).statistic)
+    def _scores(self, lesson: Lesson) -> NDArray[np.float64]:
+        """Return minus the loss of each held-out candidate after the lesson."""
+        device = lesson.images.device
+        places = range(len(self.held_out.truths))
+        losses = lesson_losses(
+            lambda place: lesson,
+            lambda place: self._build(place).to(device),
+            self.dataset,
+            self.split,
+            places,
+        )
+        return -np.array(losses)
+
+    def _build(self, place: int) -> nn.Module:
+        torch.manual_seed(derived_seed(0, "rank", place))
+        shape, classes = self.dataset.image_shape, self.dataset.num_classes
+        return self.space.build(self.held_out.architectures[place], shape, classes, "proxy")

@@ -96,4 +96,5 @@ def _taught(
         return 0.0, math.inf
     estimate_batch_statistics(learner, dataset.calibration_images().to(device))
     images, labels = dataset.normalise(split.images.to(device)), split.labels.to(device)
-    return score(learner, images, labels)
+    accuracy, loss = score(learner, images, labels)
+    return accuracy, loss if math.isfinite(loss) else math.inf

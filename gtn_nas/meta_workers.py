@@ -22,6 +22,7 @@ from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
 from gtn_nas.teacher.meta_config import MetaConfig
 from gtn_nas.teacher.meta_training import (
+    LEAST_RANKED,
     Exchange,
     MetaGradient,
     MetaTrainer,
@@ -44,11 +45,21 @@ RemoteGradient = dict[str, Any]
 
 
 def meta_config(config: PretrainConfig) -> MetaConfig:
-    """Return how a teacher is meta-trained."""
+    """Return how a teacher is meta-trained.
+
+    Raises:
+        ConfigError: there is one learner in a step, and learners are to be ranked.
+    """
     ranks = config.rank_labels is not None
+    learners = config.learners_per_step or max(config.workers or 1, 1 + ranks)
+    if ranks and config.rank_weight and learners < LEAST_RANKED:
+        raise ConfigError(
+            f"--rank-labels compares the learners of a step; give it {LEAST_RANKED} or more "
+            "--learners-per-step"
+        )
     return MetaConfig(
         iterations=config.meta_iterations,
-        learners_per_step=config.learners_per_step or max(config.workers or 1, 1 + ranks),
+        learners_per_step=learners,
         ranking_weight=config.rank_weight if ranks else 0.0,
         learning_rate=config.learning_rate,
         window=config.window or max(1, config.inner_steps // 2),

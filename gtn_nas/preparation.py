@@ -36,6 +36,9 @@ from gtn_nas.teacher.inner_loop import Lesson
 
 log = logging.getLogger(__name__)
 
+SCORED_IMAGES = 2000
+"""Validation images that a proxy scores at most; their order is random."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -83,11 +86,12 @@ class Evaluation:
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return what all workers share."""
         dataset = self.proxy_dataset
+        scored = dataset.validation.first(SCORED_IMAGES)
         data = ProxyData(
             dataset.calibration_images(),
             dataset.calibration_labels(),
-            dataset.normalise(dataset.validation.images),
-            dataset.validation.labels,
+            dataset.normalise(scored.images),
+            scored.labels,
         )
         training = None
         if "real_steps" in self.proxies:
@@ -118,6 +122,7 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
         config.real_steps,
         real_learning_rate=config.real_learning_rate,
         real_momentum=config.real_momentum,
+        zero_cost_scale=config.zero_cost_scale,
         mean=dataset.mean,
         std=dataset.std,
     )
@@ -125,6 +130,7 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
         "proxies": ", ".join(proxies),
         "proxy settings": str(settings),
         "images for batch statistics": str(len(dataset.calibration_images())),
+        "images that are scored": str(min(SCORED_IMAGES, len(dataset.validation))),
         "data": dataset.fingerprint,
         "split": str(dataset.split_seed),
         "search space": space_fingerprint(space),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections import deque
 from collections.abc import Iterator
@@ -47,24 +46,12 @@ from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.teacher.warm_start import warm_start
 from gtn_nas.trial import derived_seed
-from gtn_nas.unfinished import Unfinished
+from gtn_nas.unfinished import Unfinished, identity_of
 
 START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
 """Learning rates that meta-training may start from; the one that suits real batches is taken."""
 START_SHARE = 0.5
 """Of that rate; what is best for real batches is near what some learners cannot bear."""
-CHANGEABLE = {
-    "out",
-    "checkpoint",
-    "data_dir",
-    "workers",
-    "learners_per_step",  # in effect compared, whatever it comes from
-    "cpus_per_worker",
-    "gpus_per_worker",
-    "address",
-    "max_hours",
-}
-"""What a resumed meta-training may change."""
 HELD_OUT_EVERY = 50
 HELD_OUT_LEARNERS = 5
 CHECKPOINT_EVERY = 25
@@ -136,7 +123,14 @@ class Pretraining:
         self.trainer = self.factory.trainer(
             train.images.to(self.device), train.labels.to(self.device)
         )
-        self.unfinished = Unfinished(self.checkpoint, self.out, self._identity())
+        identity = identity_of(
+            config,
+            self.trainer.config.learners_per_step,
+            self.dataset.fingerprint,
+            space_fingerprint(self.space),
+            None if self.goal is None else self.goal.labels.fingerprint,
+        )
+        self.unfinished = Unfinished(self.checkpoint, self.out, identity)
         state = self.unfinished.load(self.device, resume)
         if state is not None:
             best = state.pop("best")
@@ -298,18 +292,6 @@ class Pretraining:
         few = len(self.dataset.train) < AUGMENT_BELOW
         return few if self.config.augment is None else self.config.augment
 
-    def _identity(self) -> str:
-        """Return all that must be equal for a checkpoint to be continued."""
-        settings = self.config.model_dump(mode="json", exclude=CHANGEABLE)
-        parts = [
-            settings,
-            self.trainer.config.learners_per_step,
-            self.dataset.fingerprint,
-            space_fingerprint(self.space),
-            None if self.goal is None else self.goal.labels.fingerprint,
-        ]
-        return json.dumps(parts, sort_keys=True)
-
     def _header(self, teacher: Teacher, accuracy: float, calibration: float) -> TeacherHeader:
         dataset, config = self.dataset, self.config
         start = None if config.start is None else config.start.name
@@ -332,4 +314,5 @@ class Pretraining:
             seed=config.seed,
             versions={"torch": str(torch.__version__), "python": platform.python_version()},
             validation_accuracy=accuracy,
+            ranking=None if self.goal is None else self.goal.measured(self.lesson(0)),
         )

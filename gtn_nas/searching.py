@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -14,10 +13,10 @@ from gtn_nas.architecture import Architecture
 from gtn_nas.config import SearchConfig, refuse_changes, to_yaml
 from gtn_nas.controller import Controller
 from gtn_nas.errors import ConfigError, RunFolderError
-from gtn_nas.executors import Executor, InlineExecutor
 from gtn_nas.finals import Finals
+from gtn_nas.latencies import Latencies
 from gtn_nas.preparation import Evaluation, prepare
-from gtn_nas.proxies.names import COLUMNS, known, proxies_of
+from gtn_nas.proxies.names import COLUMNS, LATENCY, LATENCY_MS, known, proxies_of
 from gtn_nas.results.columns import MEASURES
 from gtn_nas.results.goals import Goals, RunningLosses
 from gtn_nas.results.layout import is_run
@@ -29,11 +28,12 @@ from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
 from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Record, Status
+from gtn_nas.workers import connected, make_executor
 
 log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=SearchConfig)
-Stage = Literal["starting", "candidates", "finals"]
+Stage = Literal["starting", "candidates", "latencies", "finals"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class SearchProgress:
 
     Attributes:
         stage: ``starting`` once, when workers were asked for; then what is counted.
-        done: evaluations of candidates, promotions included, or epochs of full training done.
+        done: evaluations of candidates, promotions included, latencies measured, or epochs of full
+            training done.
         total: of how many.
         best: the best candidate so far.
         finals: full trainings that have ended.
@@ -122,14 +123,18 @@ class Search:
         self.folder = config.out or default_folder(config)
         _check_folder(self.folder, config, resume)
         self.goals = goals_of(config)
+        # What is not known while candidates are evaluated would count as beyond every limit.
+        self.steering = self.goals.without([LATENCY_MS])
         wanted = known([*config.proxies, *proxies_of(self.goals.columns)])
-        self.evaluation: Evaluation = prepare(config, wanted)
+        self.wants_latency = LATENCY in wanted
+        self.evaluation: Evaluation = prepare(config, [name for name in wanted if name != LATENCY])
         self.strategy = self._strategy()
 
     def run(self, on_progress: OnProgress) -> SearchResult:
         """Evaluate the candidates, release the workers, and train the best fully."""
-        with self._connected():
-            executor = self._executor()
+        with connected(self.config):
+            factory, arrays = self.evaluation.factory(), self.evaluation.arrays()
+            executor = make_executor(self.config, factory, arrays, workers=self.config.workers)
             on_progress(SearchProgress("starting", 0, self.config.candidates))
             with executor, self._store() as store:
                 controller = Controller(
@@ -141,8 +146,11 @@ class Search:
                     candidates=self.config.candidates,
                 )
                 self._evaluate(controller, on_progress)
-                executor.close()  # the finals want its CPUs and GPUs
-                ranking = self.goals.ranked(controller.records.values())
+                executor.close()  # latencies want the machine idle, the finals its CPUs and GPUs
+                records = self._with_latencies(
+                    list(controller.records.values()), store, on_progress
+                )
+                ranking = self.goals.ranked(records)
                 front = self.goals.front(ranking) if self.goals.objectives else []
                 finals = Finals(self.config, self.evaluation, store)
                 trained = finals.train(
@@ -163,15 +171,25 @@ class Search:
             done = len(controller.records)
             on_progress(SearchProgress("candidates", done, controller.total, best))
 
-        ranked = self.goals.ranked
+        ranked = self.steering.ranked
         best = next(iter(ranked(controller.records.values())), None)
         tell()
         for record in controller.run():
             best = record if best is None else ranked([best, record])[0]
             tell()
 
+    def _with_latencies(
+        self, records: list[Record], store: RunStore, on_progress: OnProgress
+    ) -> list[Record]:
+        """Return the records, with their latencies if those are wanted."""
+        if not self.wants_latency:
+            return records
+        return Latencies(self.config, self.evaluation, store).complete(
+            records, lambda done, total: on_progress(SearchProgress("latencies", done, total))
+        )
+
     def _strategy(self) -> Strategy:
-        config, goals = self.config, self.goals
+        config, goals = self.config, self.steering
         common = (self.evaluation.space, self.evaluation.budget, config.seed)
         if config.sampler is not None and config.strategy != "optuna":
             raise ConfigError(f"a sampler is for --strategy optuna; {config.strategy} has none")
@@ -191,34 +209,6 @@ class Search:
             goals.violations,
             objectives=1 + len(goals.objectives),
             sampler=config.sampler or DEFAULT,
-        )
-
-    @contextmanager
-    def _connected(self) -> Iterator[None]:
-        """Be connected to Ray, where the executor needs it."""
-        if self.config.executor == "inline":
-            yield
-            return
-        from gtn_nas.executors import connect
-
-        with connect(self.config.address):
-            yield
-
-    def _executor(self) -> Executor:
-        config, evaluation = self.config, self.evaluation
-        factory, arrays = evaluation.factory(), evaluation.arrays()
-        if config.executor == "inline":
-            threads = max(int(config.cpus_per_worker), 1)
-            return InlineExecutor(factory, arrays, config.timeout_s, threads)
-        from gtn_nas.executors import RayExecutor
-
-        return RayExecutor(
-            factory,
-            arrays,
-            workers=config.workers,
-            cpus_per_worker=config.cpus_per_worker,
-            gpus_per_worker=config.gpus_per_worker,
-            timeout_s=config.timeout_s,
         )
 
     def _store(self) -> RunStore:
@@ -246,7 +236,7 @@ def goals_of(config: SearchConfig) -> Goals:
     Raises:
         GtnNasError: a name is unknown, or a limit cannot be read.
     """
-    columns = dict.fromkeys([*COLUMNS, *MEASURES])
+    columns = dict.fromkeys([*COLUMNS, LATENCY_MS, *MEASURES])
     return Goals.parse(config.rank_by, config.objectives, config.limits, columns)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,32 @@ from typing import Any
 import torch
 
 from gtn_nas.checkpoint import Checkpoint
+from gtn_nas.config import PretrainConfig
 from gtn_nas.errors import ConfigError, TeacherError
+
+CHANGEABLE = {
+    "out",
+    "checkpoint",
+    "data_dir",
+    "workers",
+    "learners_per_step",  # in effect compared, whatever it comes from
+    "cpus_per_worker",
+    "gpus_per_worker",
+    "address",
+    "max_hours",
+}
+"""What a resumed meta-training may change."""
+
+
+def identity_of(config: PretrainConfig, *parts: object) -> str:
+    """Return all that must be equal for a meta-training to be continued, as text.
+
+    Args:
+        config: its settings.
+        parts: what else it depends on: fingerprints, and numbers that follow from settings.
+    """
+    settings = config.model_dump(mode="json", exclude=CHANGEABLE)
+    return json.dumps([settings, *parts], sort_keys=True)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from gtn_nas.config import (
     RESUMABLE,
     PretrainConfig,
     SearchConfig,
+    ValidateConfig,
     parse,
     read_yaml,
     refuse_changes,
@@ -17,7 +18,7 @@ from gtn_nas.config import (
 )
 from gtn_nas.errors import ConfigError
 
-KINDS = [SearchConfig, PretrainConfig]
+KINDS = [SearchConfig, ValidateConfig, PretrainConfig]
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
@@ -31,6 +32,7 @@ SETTINGS = st.fixed_dictionaries(
         "image_size": st.none() | st.integers(8, 64),
         "teacher": st.none() | TEXT,
         "strategy": st.sampled_from(["random", "successive_halving", "optuna"]),
+        "proxies": st.lists(TEXT, max_size=2).map(tuple),
         "objectives": st.lists(TEXT, max_size=2).map(tuple),
         "limits": st.lists(TEXT, max_size=2).map(tuple),
         "candidates": positive,
@@ -71,6 +73,11 @@ def test_a_configuration_survives_a_file(kind, tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(to_yaml(config), encoding="utf-8")
     assert parse(kind, read_yaml(path)) == config
+
+
+def test_proxies_may_be_joined_by_commas():
+    assert parse(SearchConfig, {"proxies": "gtn,nwot"}).proxies == ("gtn", "nwot")
+    assert parse(SearchConfig, {"proxies": ["gtn", "nwot"]}).proxies == ("gtn", "nwot")
 
 
 def test_a_configuration_cannot_be_changed():
@@ -170,6 +177,13 @@ CHANGED = {
     "candidates": 400,
     "top_k": 5,
     "predictor": True,
+    "proxies": ("gtn", "nwot"),
+    "proxy_seeds": 2,
+    "real_steps": 8,
+    "real_learning_rate": 0.2,
+    "real_momentum": 0.5,
+    "zero_cost_scale": "proxy",
+    "latency_batch": 8,
     "rank_by": "proxy_loss",
     "objectives": ("params",),
     "limits": ("params<=100000",),

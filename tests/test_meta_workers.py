@@ -40,6 +40,19 @@ def test_a_teacher_that_goes_on_takes_smaller_steps(tmp_path):
     assert meta_config(PretrainConfig(start=tmp_path / "teacher.safetensors")).rate_scale < 0.5
 
 
+def test_learners_that_are_ranked_come_in_twos_at_least(tmp_path):
+    assert meta_config(PretrainConfig()).ranking_weight == 0
+    assert meta_config(PretrainConfig(rank_weight=0.3)).ranking_weight == 0
+    ranked = PretrainConfig(rank_labels=tmp_path, rank_weight=0.3)
+    found = meta_config(ranked)
+    assert (found.ranking_weight, found.learners_per_step) == (0.3, 2)
+    assert meta_config(ranked.model_copy(update={"workers": 4})).learners_per_step == 4
+    alone = ranked.model_copy(update={"learners_per_step": 1})
+    with pytest.raises(ConfigError, match="compares the learners of a step; give it 2 or more"):
+        meta_config(alone)
+    assert meta_config(alone.model_copy(update={"rank_weight": 0.0})).learners_per_step == 1
+
+
 def test_a_batch_smaller_than_the_classes_is_refused():
     assert sizes(classes=3, batch_size=3).batch_size == 3
     with pytest.raises(ConfigError, match="--batch-size 2 is smaller than the 3 classes of photos"):

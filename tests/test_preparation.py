@@ -1,11 +1,12 @@
 """Candidates are scored on small images, and finals are trained on native ones."""
 
 import pytest
+import torch
 from safetensors import safe_open
 
 from gtn_nas import SearchConfig, load_run, pretraining, search
 from gtn_nas.config import PretrainConfig
-from gtn_nas.errors import TeacherError
+from gtn_nas.errors import NoTeacherError, TeacherError
 from gtn_nas.preparation import prepare
 from gtn_nas.pretraining import Pretraining
 from gtn_nas.proxies.size import count_flops, count_parameters
@@ -63,7 +64,7 @@ def test_a_teacher_draws_64_pixels_a_side_at_most(teacher):
 
 
 def test_what_workers_share_is_of_the_teachers_size(config):
-    evaluation = prepare(config)
+    evaluation = prepare(config, ["gtn"])
     assert evaluation.dataset.image_shape == NATIVE
     assert evaluation.proxy_dataset.image_shape == PROXY
     assert evaluation.factory().image_shape == PROXY
@@ -93,6 +94,39 @@ def test_a_candidate_is_scored_small_and_trained_at_its_native_size(config):
 
 def test_a_teacher_of_one_size_does_not_fit_images_that_were_resized(config, teacher):
     with pytest.raises(TeacherError, match="made for images of 3x64x64, and these are 3x32x32"):
-        prepare(config.model_copy(update={"image_size": 32}))
+        prepare(config.model_copy(update={"image_size": 32}), ["gtn"])
     with pytest.raises(TeacherError, match="made with other images"):
-        prepare(config.model_copy(update={"image_size": 72}))
+        prepare(config.model_copy(update={"image_size": 72}), ["gtn"])
+
+
+def test_proxies_without_a_teacher_need_none(config):
+    without = config.model_copy(update={"teacher": None, "real_steps": 7})
+    evaluation = prepare(without, ["real_steps", "nwot"])
+    assert (evaluation.lesson, evaluation.untrained, evaluation.budget) == (None, None, 7)
+    training = evaluation.arrays()["training_images"]
+    assert training.shape == (len(evaluation.dataset.train), *PROXY)
+    assert "training_images" not in prepare(without, ["nwot"]).arrays()
+    with pytest.raises(NoTeacherError, match="no teacher that ships fits"):
+        prepare(without, ["nwot", "gtn_untrained"])
+
+
+def test_an_untrained_teacher_differs_in_its_images_alone(config):
+    evaluation, same = (prepare(config, ["gtn", "gtn_untrained"]) for _ in range(2))
+    lesson, untrained = evaluation.lesson, evaluation.untrained
+    assert untrained.images.shape == lesson.images.shape
+    assert not torch.equal(untrained.images, lesson.images)
+    assert torch.equal(untrained.learning_rates, lesson.learning_rates)
+    assert torch.equal(untrained.momenta, lesson.momenta)
+    assert torch.equal(untrained.images, same.untrained.images)
+    assert prepare(config, ["gtn"]).untrained is None
+
+
+@pytest.mark.parametrize("change", [{"proxy_seeds": 2}, {"real_steps": 3}, {"split_seed": 1}])
+def test_scores_are_comparable_only_where_settings_and_proxies_are_equal(config, change):
+    ids = [
+        prepare(config, ["nwot"]).id,
+        prepare(config, ["nwot", "gtn"]).id,
+        prepare(config.model_copy(update=change), ["nwot"]).id,
+    ]
+    assert len(set(ids)) == 3
+    assert prepare(config, ["nwot"]).id == ids[0]

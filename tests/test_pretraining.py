@@ -15,7 +15,13 @@ from torch import nn
 
 from gtn_nas import pretraining
 from gtn_nas.data import load_dataset
-from gtn_nas.errors import ConfigError, EnvironmentFailure, MetaTrainingError, TeacherError
+from gtn_nas.errors import (
+    ConfigError,
+    EnvironmentFailure,
+    MetaTrainingError,
+    RunFolderError,
+    TeacherError,
+)
 from gtn_nas.learners import (
     LearnerSampler,
     holds_any_out,
@@ -30,6 +36,7 @@ from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
 from gtn_nas.teacher.curriculum import real_lesson
 
+from .labelled_run import write_labels
 from .tiny_pretraining import (
     BEFORE,
     ITERATIONS,
@@ -224,6 +231,89 @@ def test_a_damaged_checkpoint_is_named(config, how):
         path.write_bytes(content[how])
     with pytest.raises(TeacherError, match=r"teacher\.checkpoint is damaged or no checkpoint"):
         Pretraining(config(), resume=True)
+
+
+# a teacher that learns to rank
+
+
+@pytest.fixture
+def ranking(config, tmp_path, monkeypatch):
+    """Make the configuration of a meta-training by forty labels, examined at its second step."""
+    monkeypatch.setattr(pretraining, "HELD_OUT_EVERY", 2)
+    labels = write_labels(tmp_path / "labels")
+
+    def make(name="teacher", **values):
+        own = {"rank_labels": labels, "learners_per_step": 2, "meta_iterations": 3}
+        return config(name, **own | values)
+
+    return make
+
+
+def test_a_teacher_that_learns_to_rank_is_measured_and_ends_as_its_best(ranking):
+    run = Pretraining(ranking())
+    found = [(p.rank_correlation, run.goal.best) for p in run.run()][BEFORE:]
+    (before, none), (correlation, best), (still, _) = found
+    assert (before, none) == (None, None)
+    assert -1 <= correlation == still == best["correlation"] <= 1
+    after = {name: tensor.clone() for name, tensor in run.trainer.source.state_dict().items()}
+    assert any(not torch.equal(after[name], kept) for name, kept in best["teacher"].items())
+    path, _ = run.finish(learners=1)
+    teacher, header = load_teacher(path)
+    rates = "step_sizes.log_rate"  # calibrated at the end
+    for name, kept in best["teacher"].items():
+        if name != rates:
+            assert torch.equal(teacher.state_dict()[name], kept.half().float()), name
+    scale = math.log(header.meta_training["calibration"])
+    expected = best["teacher"][rates].half().float() + scale
+    torch.testing.assert_close(teacher.state_dict()[rates], expected, rtol=0, atol=0.01)
+    assert header.meta_training["ranking_weight"] == 0.5
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_resumed_ranking_ends_as_an_undisturbed_one(ranking, after):
+    undisturbed = content(finished(ranking("undisturbed")))
+    abandon(ranking(), after)
+    torch.manual_seed(99)
+    resumed = Pretraining(ranking(), resume=None)
+    assert (resumed.goal.best is not None) is (after >= 2)
+    for _ in resumed.run():
+        pass
+    assert content(resumed.finish(learners=1)[0]) == undisturbed
+
+
+def test_the_term_changes_a_teacher(ranking):
+    ranked, plain = (finished(ranking(f"{w}", rank_weight=w)) for w in (0.5, 0.0))
+    assert content(ranked)[1] != content(plain)[1]
+
+
+def test_no_held_out_label_is_ever_trained_on(ranking, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretraining, "HELD_OUT_EVERY", 1000)
+    run = Pretraining(ranking(space=f"{__name__}:Remembering", learners_per_step=10))
+    Remembering.built.clear()
+    for _ in run.run():
+        pass
+    learners = Remembering.built[6 * RATES :]  # the first choose the learning rates
+    labels = {a.key for a in run.goal.labels.architectures}
+    assert len(learners) == 30
+    assert {a.key for a in learners} < labels
+    assert not any(map(is_held_out, Remembering.built))
+
+
+def test_other_labels_belong_to_another_meta_training(ranking, tmp_path):
+    abandon(ranking(), after=2)
+    shutil.rmtree(tmp_path / "labels")
+    write_labels(tmp_path / "labels", 39)
+    with pytest.raises(TeacherError, match="belongs to other settings or other data"):
+        Pretraining(ranking(), resume=True)
+
+
+def test_labels_that_cannot_be_learned_from_are_refused_at_once(ranking, tmp_path):
+    with pytest.raises(RunFolderError, match="no run folder"):
+        Pretraining(ranking(rank_labels=tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="has 0 candidates of nas_bench_201"):
+        Pretraining(ranking(space="nas_bench_201"))
+    with pytest.raises(ConfigError, match="give it 2 or more --learners-per-step"):
+        Pretraining(ranking(learners_per_step=1))
 
 
 # refusals

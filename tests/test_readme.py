@@ -35,6 +35,13 @@ def test_the_commands_for_a_search_of_ones_own(tmp_path):
     assert '"proxy_accuracy"' in output
 
 
+def test_the_commands_that_weigh_latency(tmp_path):
+    commands = re.findall(r"^gtn-nas .* runs/fast.*$", README, re.MULTILINE)
+    small = ["--executor", "inline", "--candidates", "5", "--top-k", "1", "--final-epochs", "2"]
+    assert "Pareto front" in run([*commands[0].split(), *small], tmp_path)
+    assert "latency_ms" in run(commands[1].split(), tmp_path)
+
+
 def test_the_python_example(tmp_path):
     output = run([sys.executable, "-c", block("from gtn_nas import SearchConfig")], tmp_path)
     assert ".safetensors" in output

@@ -126,6 +126,37 @@ def test_objectives_and_limits_decide_what_is_trained_fully(config, strategy):
     assert all(f.rank == ranks[f.key] for f in result.finals)
 
 
+@pytest.mark.parametrize("strategy", ["regularized_evolution", "successive_halving", "optuna"])
+def test_mean_ranks_of_proxies_without_a_teacher_can_rank(config, strategy):
+    wanted = changed(
+        config,
+        teacher=None,
+        split_seed=1,  # no teacher that ships fits
+        strategy=strategy,
+        rank_by="nwot + synflow + params",
+        candidates=8,
+        real_steps=4,
+    )
+    result = search(wanted)
+    run = load_run(config.out)
+    assert [r.key for r in result.ranking] == [row["key"] for row in run.query()]
+    assert {f.key for f in result.finals} == {r.key for r in result.ranking[:2]}
+    assert all({"nwot", "synflow"} < r.extra.keys() for r in result.ranking)
+    assert all(r.proxy_loss is None for r in result.ranking)
+    again = search(changed(wanted, candidates=10), resume=True)
+    assert len(again.ranking) == 10
+    assert {r.key for r in result.ranking} < {r.key for r in again.ranking}
+
+
+def test_all_that_ranks_is_scored_and_no_more(config):
+    goals = {"rank_by": "gtn_drop", "objectives": ("real_loss",), "limits": ("nwot>=-1e9",)}
+    result = search(changed(config, **goals, top_k=0, proxies=("zico",)))
+    names = {"gtn_drop", "real_accuracy", "real_loss", "nwot", "zico"}
+    times = {"gtn_s", "real_steps_s", "zero_cost_s"}
+    assert all(r.extra.keys() == names | times for r in result.ranking)
+    assert result.front
+
+
 def test_a_run_is_not_overwritten(config):
     search(changed(config, top_k=0))
     with pytest.raises(RunFolderError, match="--resume"):
@@ -143,6 +174,9 @@ def test_a_run_is_not_overwritten(config):
         ({"space": "conv_chian"}, UnknownNameError, "conv_chain"),
         ({"rank_by": "proxy_acuracy"}, UnknownNameError, "proxy_accuracy"),
         ({"rank_by": "choices"}, UnknownNameError, "column"),
+        ({"rank_by": "proxy_loss+nwott"}, UnknownNameError, "nwot"),
+        ({"rank_by": "nwot+nwot"}, ConfigError, "a column twice"),
+        ({"proxies": ("gtn", "zicco")}, UnknownNameError, "unknown proxy 'zicco'.*zico"),
         ({"objectives": ("parms",)}, UnknownNameError, "params"),
         ({"limits": ("params<5",)}, ConfigError, "no limit"),
         ({"strategy": "optuna", "sampler": "TPESamplr"}, UnknownNameError, "TPESampler"),
@@ -205,7 +239,7 @@ def test_a_changed_search_space_cannot_be_resumed(config, here):
 def test_what_is_shared_with_workers_stays_as_it_was(config):
     from gtn_nas.preparation import prepare
 
-    evaluation = prepare(config)
+    evaluation = prepare(config, ["gtn"])
     arrays = evaluation.arrays()
     before = {name: array.copy() for name, array in arrays.items()}
     evaluate_trial = evaluation.factory()(arrays)

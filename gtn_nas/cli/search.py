@@ -82,11 +82,15 @@ def search(
         str | None,
         typer.Option(
             help="Further proxies beside those that rank: gtn, gtn_improvement, gtn_untrained, "
-            "real_steps, nwot, synflow, jacob_cov, snip, grad_norm, zico; joined by commas."
+            "real_steps, nwot, synflow, jacob_cov, snip, grad_norm, zico, latency; with commas."
         ),
     ] = None,
     proxy_seeds: ProxySeeds = None,
     real_steps: RealSteps = None,
+    latency_batch: Annotated[
+        int | None,
+        typer.Option(help="Images in a forward pass whose latency_ms is measured. [default: 1]"),
+    ] = None,
     rank_by: RankBy = None,
     objectives: Annotated[
         list[str] | None,

@@ -64,6 +64,8 @@ class SearchDisplay:
             return
         if progress.stage == "finals":
             title, text = "full training, epochs", f"{progress.finals} trained"
+        elif progress.stage == "latencies":
+            title, text = "latencies", "one after the other"
         else:
             title, text = "candidates", f"{self._rate:.1f}/s"
             if progress.best is not None and progress.best.proxy_accuracy is not None:

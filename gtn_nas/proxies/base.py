@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
+from gtn_nas.spaces.base import Scale
 from gtn_nas.trial import Trial, derived_seed
 
 Direction = Literal["higher", "lower"]
@@ -55,7 +56,7 @@ def seed_of(trial: Trial, initialisation: int) -> int:
 class Build(Protocol):
     """Builds a candidate on the data's device."""
 
-    def __call__(self, initialisation: int = 0) -> nn.Module:
+    def __call__(self, initialisation: int = 0, scale: Scale = "proxy") -> nn.Module:
         """Return it with weights seeded by its trial, others for every initialisation."""
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gtn_nas.proxies.base import Build, Proxy, ProxyData, seed_of
 from gtn_nas.proxies.registry import ProxySettings, make_proxies
 from gtn_nas.proxies.size import count_depth, count_flops, count_parameters
-from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.spaces.base import Scale, SearchSpace
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.trial import Evaluate, Record, Status, Trial
 
@@ -76,10 +76,10 @@ class Evaluator:
         data = ProxyData(*(tensors[f.name] for f in fields(ProxyData)))
 
         def evaluate(trial: Trial) -> Record:
-            def build(initialisation: int = 0) -> nn.Module:
+            def build(initialisation: int = 0, scale: Scale = "proxy") -> nn.Module:
                 torch.manual_seed(seed_of(trial, initialisation))
                 network = self.space.build(
-                    trial.architecture, self.image_shape, self.num_classes, "proxy"
+                    trial.architecture, self.image_shape, self.num_classes, scale
                 )
                 return network.to(device)
 
@@ -108,6 +108,7 @@ class _Findings:
 
     def __init__(self) -> None:
         self.columns: dict[str, float] = {}
+        self.times: dict[str, float] = {}
         self.failures: dict[str, str] = {}
         self.train_s, self.eval_s = 0.0, 0.0
 
@@ -120,7 +121,7 @@ class _Findings:
             return
         self.columns |= scores.columns
         self.failures |= scores.failures
-        self.columns[f"{proxy.name}_s"] = scores.train_s + scores.eval_s
+        self.times[f"{proxy.name}_s"] = scores.train_s + scores.eval_s
         self.train_s += scores.train_s
         self.eval_s += scores.eval_s
 
@@ -135,7 +136,7 @@ class _Findings:
             Status.OK,
             **own,
             **sizes,
-            extra={n: v for n, v in self.columns.items() if n not in own},
+            extra={n: v for n, v in self.columns.items() if n not in own} | self.times,
             proxy_errors=json.dumps(self.failures) if self.failures else None,
             train_s=self.train_s,
             eval_s=self.eval_s,

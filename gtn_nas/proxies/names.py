@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from gtn_nas.errors import UnknownNameError
@@ -27,25 +27,33 @@ SIZES = ("params", "flops", "depth")
 """Columns that every candidate has."""
 
 NAMES = (*TRAINED, *ZERO_COST)
-"""All proxies that can be asked for."""
+"""All proxies, which are computed while a worker has a candidate at hand."""
 
 COLUMNS = (*(c for columns in TRAINED.values() for c in columns), *ZERO_COST, *SIZES)
-"""All columns that candidates can be ranked by."""
+"""All columns that an evaluation fills."""
+
+LATENCY = "latency"
+"""What can be asked for beside them: a pass of its own, on a worker without busy neighbours."""
+
+LATENCY_MS = "latency_ms"
+"""Its column."""
 
 
-def known(names: Iterable[str]) -> list[str]:
+def known(names: Iterable[str], among: Collection[str] = (*NAMES, LATENCY)) -> list[str]:
     """Return the names, each once.
 
     Raises:
         UnknownNameError: there is no proxy of a name.
     """
-    for name in names:
-        if name not in NAMES:
-            raise UnknownNameError("proxy", name, NAMES)
-    return list(dict.fromkeys(names))
+    once = list(dict.fromkeys(names))
+    for name in once:
+        if name not in among:
+            raise UnknownNameError("proxy", name, among)
+    return once
 
 
 def proxies_of(columns: Iterable[str]) -> list[str]:
-    """Return the proxies that fill some columns; sizes, and times, need none."""
+    """Return what fills some columns; sizes, and times, need none."""
     filled = {c: name for name in NAMES for c in TRAINED.get(name, (name,))}
+    filled[LATENCY_MS] = LATENCY
     return known(filled[c] for c in columns if c in filled)

@@ -11,9 +11,10 @@ from torch import Tensor
 from gtn_nas.data.base import normalise
 from gtn_nas.proxies.base import Proxy
 from gtn_nas.proxies.gtn import GtnProxy, UntrainedProxy
-from gtn_nas.proxies.names import ZERO_COST, known
+from gtn_nas.proxies.names import NAMES, ZERO_COST, known
 from gtn_nas.proxies.real_steps import RealStepsProxy
 from gtn_nas.proxies.zero_cost import ZeroCostProxies
+from gtn_nas.spaces.base import Scale
 from gtn_nas.teacher.curriculum import cosine
 from gtn_nas.teacher.inner_loop import Lesson
 
@@ -30,6 +31,7 @@ class ProxySettings:
         real_batch_size: images in one of them.
         real_learning_rate: learning rate that it starts with; it falls by half a cosine.
         real_momentum: its momentum.
+        zero_cost_scale: of the networks that proxies without training look at.
         mean: per-channel mean of the images, scaled to 0-1.
         std: per-channel standard deviation of the images, scaled to 0-1.
     """
@@ -39,6 +41,7 @@ class ProxySettings:
     real_batch_size: int = 64
     real_learning_rate: float = 0.1
     real_momentum: float = 0.9
+    zero_cost_scale: Scale = "final"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
 
@@ -49,7 +52,7 @@ def make_proxies(names: Iterable[str], settings: ProxySettings, tensors: Tensors
     Raises:
         UnknownNameError: there is none of a name.
     """
-    wanted, made = known(names), list[Proxy]()
+    wanted, made = known(names, NAMES), list[Proxy]()
     if "gtn" in wanted or "gtn_improvement" in wanted:
         lesson = _lesson("lesson", tensors)
         made.append(GtnProxy(lesson, settings.seeds, improvement="gtn_improvement" in wanted))
@@ -58,7 +61,7 @@ def make_proxies(names: Iterable[str], settings: ProxySettings, tensors: Tensors
     if "real_steps" in wanted:
         made.append(_real_steps(settings, tensors))
     free = [name for name in wanted if name in ZERO_COST]
-    return [*made, ZeroCostProxies(free)] if free else made
+    return [*made, ZeroCostProxies(free, settings.zero_cost_scale)] if free else made
 
 
 def _lesson(prefix: str, tensors: Tensors) -> Lesson:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from gtn_nas.errors import UnknownNameError
-from gtn_nas.proxies.base import Direction, ProxyData, Scores
+from gtn_nas.proxies.base import Build, Direction, ProxyData, Scores
 from gtn_nas.proxies.passes import NoScore, Passes
+from gtn_nas.spaces.base import Scale
 from gtn_nas.trial import Trial
 
 IMAGES = 32
@@ -187,18 +188,19 @@ class ZeroCostProxies:
 
     Args:
         names: which.
+        scale: of the network they look at.
     """
 
     name: ClassVar[str] = "zero_cost"
     directions: ClassVar[Mapping[str, Direction]] = {n: p.direction for n, p in PROXIES.items()}
     source: ClassVar[str] = "that of each"
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = tuple(names)
+    def __init__(self, names: Iterable[str], scale: Scale = "final") -> None:
+        self.names, self.scale = tuple(names), scale
 
-    def __call__(self, build: Callable[[], nn.Module], trial: Trial, data: ProxyData) -> Scores:
+    def __call__(self, build: Build, trial: Trial, data: ProxyData) -> Scores:
         """Score the candidate on the first training images; see ``Proxy``."""
         begun = time.perf_counter()
         images, labels = data.calibration[:IMAGES], data.calibration_labels[:IMAGES]
-        found = zero_cost_scores(build, images, labels, self.names)
+        found = zero_cost_scores(lambda: build(scale=self.scale), images, labels, self.names)
         return Scores(found.columns, 0.0, time.perf_counter() - begun, found.failures)

@@ -75,6 +75,23 @@ class Goals:
         limits = (limit.column for limit in self.limits)
         return tuple(dict.fromkeys([*self.score, *self.objectives, *limits]))
 
+    def without(self, columns: Collection[str]) -> Goals:
+        """Return the same goals but for columns that are known only when a search has ended.
+
+        Raises:
+            ConfigError: nothing of the score is left.
+        """
+        score = [name for name in self.score if name not in columns]
+        if not score:
+            raise ConfigError(
+                f"{self.rank_by} alone cannot rank, since it is measured only when all candidates "
+                f"are; rank by another column, with --objective {self.score[0]} or --limit "
+                f"'{self.score[0]}<=5'"
+            )
+        objectives = tuple(name for name in self.objectives if name not in columns)
+        limits = tuple(limit for limit in self.limits if limit.column not in columns)
+        return Goals("+".join(score), objectives, limits)
+
     def ranked(self, records: Iterable[Record]) -> list[Record]:
         """Sort candidates best first; see ``ranking.ranked``."""
         return ranked(records, self.rank_by, self.limits)

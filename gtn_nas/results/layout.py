@@ -9,7 +9,8 @@ from pathlib import Path
 CONFIG = "config.yaml"
 LOCK = ".lock"
 WEIGHTS = "weights"
-TABLES = ("candidates", "finals", "events")
+TABLES = ("candidates", "finals", "events", "latencies")
+"""All tables; only a run that measured latencies has a folder of them."""
 
 
 def is_run(folder: Path) -> bool:

@@ -84,7 +84,7 @@ def read_part(path: Path, kind: type[Row]) -> Any:
         warnings.warn(f"skipped {path}: it is damaged ({error})", stacklevel=2)
         return None
     if not _fits(table, kind):
-        warnings.warn(f"skipped {path}: it holds no {kind.__name__.lower()}s", stacklevel=2)
+        warnings.warn(f"skipped {path}: it holds no {kind.__name__} rows", stacklevel=2)
         return None
     if len(table) and "schema_version" in table.column_names:
         require_version(path.parents[1], pc.max(table["schema_version"]).as_py())

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ORDERS = {"candidates": "tell_index", "finals": "rank, created_at", "events": "created_at"}
-"""Order of the rows of a whole table."""
+ORDERS = {"candidates": "tell_index", "finals": "rank, created_at"}
+"""Order of the rows of a whole table; of the others it is ``created_at``."""
 
 OF_QUERIES = (
     duckdb.BinderException,
@@ -102,6 +102,10 @@ class Run:
         """Return all events in the order in which they happened, with pandas."""
         return self._frame("events")
 
+    def latencies(self) -> pd.DataFrame:
+        """Return how each latency was measured, or why it could not be, with pandas."""
+        return self._frame("latencies")
+
     def top(self, n: int = 10) -> list[dict[str, Any]]:
         """Return the ``n`` best candidates as mappings from column to value."""
         return self.query(top=n)
@@ -174,7 +178,7 @@ class Run:
         return self._answer(answer)
 
     def sql(self, select: str) -> list[dict[str, Any]]:
-        """Return the rows of one SELECT over the tables candidates, finals and events.
+        """Return the rows of one SELECT over the tables candidates, finals, events and latencies.
 
         Raises:
             QueryError: it is not one SELECT, is wrong, reaches for anything but the tables, or
@@ -214,8 +218,10 @@ class Run:
 
     def _frame(self, table: str) -> pd.DataFrame:
         def answer(views: Views) -> pd.DataFrame:
-            sql = f"SELECT * FROM ({views.view(table).select}) ORDER BY {ORDERS[table]}"
-            return views.sandbox.frame(sql)
+            order = ORDERS.get(table, "created_at")
+            return views.sandbox.frame(
+                f"SELECT * FROM ({views.view(table).select}) ORDER BY {order}"
+            )
 
         frame = self._answer(answer)
         frame["created_at"] = frame["created_at"].dt.tz_localize("UTC")

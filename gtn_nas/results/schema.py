@@ -1,4 +1,4 @@
-"""The rows of a run's three tables, and the columns that follow from them."""
+"""The rows of a run's tables, and the columns that follow from them."""
 
 from __future__ import annotations
 
@@ -94,9 +94,36 @@ class Event:
         return Trial(architecture, ask_index=self.ask_index, **details)
 
 
-Row = Record | Final | Event
+@dataclass(frozen=True)
+class Latency:
+    """How fast a candidate answers as a user would deploy it: one row of the latencies table."""
 
-KINDS: Mapping[str, type[Row]] = {"candidates": Record, "finals": Final, "events": Event}
+    key: str
+    batch: int
+    """Images in a pass."""
+    latency_ms: float | None = None
+    """Median milliseconds of a forward pass at final scale; none if the network failed."""
+    runs: int | None = None
+    """Passes that it is the median of."""
+    run: str = ""
+    status: Status = Status.OK
+    error: str | None = None
+    device: str = ""
+    threads: int | None = None
+    torch_version: str = ""
+    node: str = ""
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    schema_version: int = SCHEMA_VERSION
+
+
+Row = Record | Final | Event | Latency
+
+KINDS: Mapping[str, type[Row]] = {
+    "candidates": Record,
+    "finals": Final,
+    "events": Event,
+    "latencies": Latency,
+}
 """What a row of each table is."""
 
 SQL_TYPES: Mapping[type, str] = {
@@ -126,11 +153,13 @@ def required(kind: type[Row]) -> list[str]:
 def identity(kind: type[Row]) -> list[str]:
     """Return the columns that two rows share only if one is a duplicate of the other.
 
-    Candidates with equal values here have equal scores; finals and events are told apart by all
-    they hold.
+    Candidates with equal values here have equal scores, and each is measured once; finals and
+    events are told apart by all they hold.
     """
     if kind is Record:
         return ["key", "evaluation_id", "budget", "seed", "stage"]
+    if kind is Latency:
+        return ["key"]
     return list(columns(kind))
 
 

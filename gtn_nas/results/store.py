@@ -15,7 +15,7 @@ from gtn_nas.errors import EnvironmentFailure, RunFolderError
 from gtn_nas.files import TEMPORARY, whole_file
 from gtn_nas.results import parts
 from gtn_nas.results.layout import CONFIG, LOCK, TABLES, WEIGHTS, is_run, next_part, part_files
-from gtn_nas.results.schema import KINDS, Event, Final, Row
+from gtn_nas.results.schema import KINDS, Event, Final, Latency, Row
 from gtn_nas.trial import Record, Trial
 
 FLUSH_ROWS = 512
@@ -32,9 +32,9 @@ class RunStore:
     """Keeps a run in a folder, as its only writer.
 
     Rows wait in memory for up to ``FLUSH_S`` seconds or ``FLUSH_ROWS`` rows, then become one
-    Parquet part that appears whole or not at all; whoever dies before loses only what waited. Asks
-    and finals never wait. A lock of the operating system keeps a second writer out and ends with
-    its owner, however that dies.
+    Parquet part that appears whole or not at all; whoever dies before loses only what waited. Asks,
+    finals and latencies never wait. A lock of the operating system keeps a second writer out and
+    ends with its owner, however that dies.
 
     Use ``create`` or ``open``, and the store as a context manager.
 
@@ -64,7 +64,7 @@ class RunStore:
         """
         _refuse_used(folder)
         try:
-            for name in (*TABLES, WEIGHTS):
+            for name in {*TABLES, WEIGHTS} - {"latencies"}:
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EnvironmentFailure(f"cannot create {folder}: {error.strerror}") from error
@@ -145,6 +145,11 @@ class RunStore:
         self._add("finals", [final])
         self._write("finals")
 
+    def append_latency(self, latency: Latency) -> None:
+        """Add a measured candidate; it is on the disk when this returns."""
+        self._add("latencies", [latency])
+        self._write("latencies")
+
     def save_weights(self, key: str, weights: bytes) -> Path:
         """Keep a network's safetensors file; return its path relative to the run folder."""
         path = Path(WEIGHTS) / f"{key}.safetensors"
@@ -183,6 +188,10 @@ class RunStore:
     def load_finals(self) -> list[Final]:
         """Return the flushed finals in the order in which they were added."""
         return self._load("finals")
+
+    def load_latencies(self) -> list[Latency]:
+        """Return the latencies in the order in which they were added, one of each candidate."""
+        return self._load("latencies")
 
     def close(self) -> None:
         """Flush, and let another writer in; harmless when repeated."""

@@ -50,15 +50,25 @@ class Views:
         self._views: dict[str, View] = {}
 
     def view(self, table: str) -> View:
-        """Return a table's view.
+        """Return a table's view; of a run that measured latencies, its candidates have them.
 
         Raises:
             RunFolderError: a newer version of this package wrote the run.
             ForeignPart, duckdb.Error: a part is foreign or damaged; ``drop_damaged`` finds it.
         """
         if table not in self._views:
-            self._views[table] = self._open(table, self._files[table])
+            opened = self._open(table, self._files[table])
+            timed = table == "candidates" and self._files["latencies"]
+            self._views[table] = self._with_latency(opened) if timed else opened
         return self._views[table]
+
+    def _with_latency(self, candidates: View) -> View:
+        measured = self.view("latencies").select
+        select = (
+            f"SELECT c.*, l.latency_ms FROM ({candidates.select}) AS c "
+            f"LEFT JOIN ({measured}) AS l USING (key)"
+        )
+        return View(select, [*candidates.columns, "latency_ms"])
 
     def largest_budget(self) -> str:
         """Return the SQL that leaves of each candidate the row of its largest budget.
@@ -86,7 +96,7 @@ class Views:
                     if not file.exists():  # the run's writer merged it
                         continue
                     files.remove(file)
-                    self._views.pop(table, None)
+                    self._views.clear()
                     warnings.warn(f"skipped {file}: it is damaged or no {table}", stacklevel=2)
                     found = True
         return found

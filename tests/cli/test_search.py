@@ -84,6 +84,20 @@ def test_objectives_and_limits_can_be_repeated_and_the_front_is_shown(run_main, 
     assert len(load_run("run").query()) == 14
 
 
+def test_latencies_are_measured_and_their_front_is_shown(run_main, small):
+    options = ["--objective", "latency_ms", "--latency-batch", 3, "--out", "run"]
+    code, out, err = run_main(*small, *options)
+    assert code == 0, err
+    assert "latencies: 5/5" in err
+    ranking, front = out.split("Pareto front of proxy_accuracy and latency_ms")
+    assert "latency_ms" in ranking.splitlines()[1]
+    code, out, err = run_main("query", "run", "--pareto", "proxy_accuracy,latency_ms")
+    assert code == 0, err
+    keys = [line.split()[1] for line in out.splitlines()[1:]]
+    assert keys
+    assert all(key in front for key in keys)
+
+
 def test_halving_shows_how_far_each_candidate_came(run_main, small):
     options = ["--strategy", "successive_halving", "--candidates", 10, "--out", "run"]
     code, out, err = run_main(*small, *options)
@@ -148,6 +162,8 @@ def test_a_configuration_file_is_a_run_and_options_override_it(run_main, small):
         (["--strategy", "randon"], ["strategy", "random", "randon"]),
         (["--executor", "dask"], ["executor", "ray", "inline"]),
         (["--rank-by", "proxy_acuracy"], ["proxy_acuracy", "proxy_accuracy"]),
+        (["--rank-by", "latency_ms"], ["latency_ms", "--objective latency_ms", "'latency_ms<=5'"]),
+        (["--latency-batch", "0"], ["latency_batch", "greater than 0"]),
         (["--sampler", "TPESampler"], ["sampler", "--strategy optuna"]),
         (["--strategy", "optuna", "--sampler", "TPESamplr"], ["TPESamplr", "TPESampler"]),
         (["--objective", "parms"], ["parms", "params"]),

@@ -24,9 +24,9 @@ def trial(of: Architecture | None = None, budget=STEPS, seed=0):
     return Trial(of or architecture(), budget, ask_index=0, seed=seed)
 
 
-def build(trial, initialisation=0) -> nn.Module:
+def build(trial, initialisation=0, scale="proxy") -> nn.Module:
     torch.manual_seed(seed_of(trial, initialisation))
-    return SPACE.build(trial.architecture, SHAPE, CLASSES, "proxy")
+    return SPACE.build(trial.architecture, SHAPE, CLASSES, scale)
 
 
 def run(proxy, trial, data):

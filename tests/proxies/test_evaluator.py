@@ -1,6 +1,9 @@
 import hashlib
+import json
+import math
 import pickle
 import random
+import re
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -12,7 +15,11 @@ from torch import nn
 
 from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
 from gtn_nas.proxies.gtn import GtnProxy
-from gtn_nas.proxies.size import count_flops, count_parameters
+from gtn_nas.proxies.names import COLUMNS, NAMES, TRAINED, ZERO_COST
+from gtn_nas.proxies.registry import ProxySettings
+from gtn_nas.proxies.size import count_depth, count_flops, count_parameters
+from gtn_nas.proxies.zero_cost import IMAGES, zero_cost_scores
+from gtn_nas.results.columns import value_of
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
 from gtn_nas.trial import Status
@@ -93,11 +100,12 @@ def test_a_record_holds_the_proxy_s_scores_and_the_network_s_size(evaluate, less
     record = evaluate(candidate)
     assert record.status is Status.OK
     assert record.error is None
-    scores = {"proxy_accuracy": record.proxy_accuracy, "proxy_loss": record.proxy_loss}
+    scores = {name: value_of(record, name) for name in TRAINED["gtn"]}
     assert scores == pytest.approx(run(GtnProxy(lesson), candidate, data), rel=0.02)
     network = build(candidate)
     assert record.params == count_parameters(network)
     assert record.flops == count_flops(network, SHAPE)
+    assert record.depth == count_depth(network, SHAPE)
     assert record.architecture == candidate.architecture
     assert (record.ask_index, record.parent_key, record.evaluation_id) == (3, "p", "e")
 
@@ -172,3 +180,122 @@ def test_a_diverging_candidate_is_recorded_with_the_reason(make_lesson, data, no
 def test_the_evaluator_travels_to_a_worker(evaluate, arrays):
     there = pickle.loads(pickle.dumps(EVALUATOR))(arrays)  # noqa: S301  # our own bytes
     assert without_times(there(trial())) == without_times(evaluate(trial()))
+
+
+# several proxies
+
+
+SETTINGS = ProxySettings(real_steps=3, mean=(0.3,), std=(0.4,))
+
+
+class Smooth(SearchSpace):
+    """Networks without a rectifier, twice as wide where they are final."""
+
+    name = "smooth"
+    choices = MappingProxyType({"width": (8, 16)})
+
+    def build(self, architecture, input_shape, num_classes, scale="proxy"):
+        width = architecture.choices["width"] * (2 if scale == "final" else 1)
+        first, last = nn.Linear(64, width), nn.Linear(width, num_classes)
+        return nn.Sequential(nn.Flatten(), first, nn.Tanh(), last)
+
+
+@pytest.fixture(scope="module")
+def shared(lesson, data, digits):
+    """What workers share, for all proxies."""
+    training = digits.train.images[:256], digits.train.labels[:256]
+    return read_only(shared_arrays(data, lesson, lesson, training))
+
+
+def evaluator(*proxies, space=SPACE, **settings):
+    return Evaluator(space, SHAPE, CLASSES, proxies, replace(SETTINGS, **settings))
+
+
+def scores_of(record):
+    return {name: value_of(record, name) for name in COLUMNS}
+
+
+def test_many_proxies_score_in_one_visit_what_they_score_alone(shared):
+    candidate = trial(budget=4)
+    record = evaluator(*NAMES)(shared)(candidate)
+    assert (record.status, record.error, record.proxy_errors) == (Status.OK, None, None)
+    together = scores_of(record)
+    assert all(math.isfinite(value) for value in together.values())
+    for name in NAMES:
+        alone = scores_of(evaluator(name)(shared)(candidate))
+        assert {n: v for n, v in alone.items() if v is not None}.items() <= together.items()
+    times = {f"{name}_s" for name in ("gtn", "gtn_untrained", "real_steps", "zero_cost")}
+    assert record.extra.keys() == {*COLUMNS, *times} - set(vars(record))
+    assert record.train_s + record.eval_s == pytest.approx(sum(record.extra[n] for n in times))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_proxy_that_diverges_leaves_a_reason_and_the_others_their_scores(shared, order):
+    names = ["gtn", "real_steps", "synflow"][::order]
+    record = evaluator(*names, real_learning_rate=1e38)(shared)(trial(budget=4))
+    assert (record.status, record.error) == (Status.OK, None)
+    reasons = json.loads(record.proxy_errors)
+    assert reasons == dict.fromkeys(TRAINED["real_steps"], "parameters became non-finite")
+    scores = scores_of(record)
+    assert {n for n, v in scores.items() if v is not None} == {
+        *TRAINED["gtn"],
+        "synflow",
+        "params",
+        "flops",
+        "depth",
+    }
+    without = evaluator("gtn", "synflow")(shared)(trial(budget=4))
+    assert scores == scores_of(without)
+
+
+def test_a_zero_cost_proxy_that_is_not_defined_leaves_a_reason(shared):
+    space = Smooth()
+    candidate = trial(space.architecture({"width": 8}), budget=4)
+    record = evaluator("gtn", *ZERO_COST, space=space)(shared)(candidate)
+    assert record.status is Status.OK
+    assert json.loads(record.proxy_errors) == {"nwot": "the network has no rectifier"}
+    scores = scores_of(record)
+    assert {n for n in (*ZERO_COST, *TRAINED["gtn"]) if scores[n] is None} == {"nwot"}
+
+
+def test_a_candidate_without_any_score_says_why(shared):
+    space = Smooth()
+    candidate = trial(space.architecture({"width": 8}), budget=4)
+    names = ["real_steps", "nwot"]
+    record = evaluator(*names, space=space, real_learning_rate=1e38)(shared)(candidate)
+    assert record.status is Status.DIVERGED
+    diverged = "parameters became non-finite|the loss on validation images is not finite"
+    assert re.fullmatch(f"({diverged}); the network has no rectifier", record.error)
+    assert record.depth == 2
+
+
+@pytest.mark.parametrize(("scale", "width"), [("proxy", 8), ("final", 16)])
+def test_zero_cost_proxies_look_at_the_network_of_their_scale(shared, data, scale, width):
+    space = Smooth()
+    candidate = trial(space.architecture({"width": 8}), budget=4, seed=3)
+    record = evaluator("gtn", *ZERO_COST, space=space, zero_cost_scale=scale)(shared)(candidate)
+
+    def build():
+        torch.manual_seed(3)
+        return space.build(space.architecture({"width": width}), SHAPE, CLASSES).to(DEVICE)
+
+    images, labels = data.calibration[:IMAGES], data.calibration_labels[:IMAGES]
+    expected = zero_cost_scores(build, images.to(DEVICE), labels.to(DEVICE)).columns
+    assert {name: record.extra[name] for name in expected} == expected
+    assert record.params == 65 * 8 + 9 * CLASSES
+
+
+def test_without_proxies_a_candidate_has_its_sizes(shared):
+    record = evaluator()(shared)(trial())
+    assert (record.status, record.proxy_errors) == (Status.OK, None)
+    assert {n for n, v in scores_of(record).items() if v is not None} == {
+        "params",
+        "flops",
+        "depth",
+    }
+
+
+def test_scores_of_trained_candidates_are_means_over_seeds(shared):
+    one, two = (evaluator(*NAMES, seeds=seeds)(shared)(trial(budget=4)) for seeds in (1, 2))
+    changed = {n for n in COLUMNS if value_of(one, n) != value_of(two, n)}
+    assert changed == set(COLUMNS) - {*ZERO_COST, "params", "flops", "depth"}

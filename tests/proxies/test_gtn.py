@@ -5,17 +5,22 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gtn_nas.proxies.gtn import GtnProxy, score_after
+from gtn_nas.proxies.base import seed_of
+from gtn_nas.proxies.gtn import GtnProxy, UntrainedProxy, score_after
 from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
+from gtn_nas.teacher.inner_loop import teach
 
 from .candidates import CLASSES, SHAPE, SPACE, STEPS, architecture, build, run, trial
 
 
 def test_it_fills_the_columns_whose_direction_it_declares(lesson, data):
-    assert run(GtnProxy(lesson), trial(), data).keys() == GtnProxy.directions.keys()
+    wanted = GtnProxy.directions.keys()
+    assert run(GtnProxy(lesson, improvement=True), trial(), data).keys() == wanted
+    assert run(GtnProxy(lesson), trial(), data).keys() == wanted - {"gtn_improvement"}
 
 
 def test_a_candidate_learns_from_the_lesson(lesson, data):
@@ -73,9 +78,10 @@ def test_batch_statistics_are_those_of_the_calibration_images(lesson, data):
 def test_scores_are_finite_or_there_are_none(make_lesson, data, rate, seed):
     candidate = trial(SPACE.sample(random.Random(seed)), budget=4, seed=seed)
     with suppress(FloatingPointError):  # no score is an answer too
-        scores = run(GtnProxy(make_lesson(rate)), candidate, data)
+        scores = run(GtnProxy(make_lesson(rate), improvement=True), candidate, data)
         assert 0 <= scores["proxy_accuracy"] <= 1
         assert 0 <= scores["proxy_loss"] < math.inf
+        assert all(map(math.isfinite, scores.values()))
 
 
 @pytest.mark.parametrize("norm", SPACE.choices["norm"])
@@ -98,3 +104,86 @@ def test_a_teacher_s_own_lesson_can_be_used(data):
     lesson = Teacher(sizes).lesson()
     assert lesson.images.requires_grad
     assert math.isfinite(run(GtnProxy(lesson), trial(budget=3), data)["proxy_loss"])
+
+
+# what a lesson changes
+
+
+@pytest.mark.parametrize("norm", SPACE.choices["norm"])
+@pytest.mark.parametrize("budget", [1, 5, STEPS])
+def test_the_drop_is_of_the_loss_on_synthetic_batches(lesson, data, norm, budget):
+    candidate, first = trial(architecture(norm=norm), budget=budget), lesson.first(budget)
+
+    @torch.no_grad()
+    def loss(learner, step):
+        logits = learner.train()(first.images[step])
+        return F.cross_entropy(logits, first.labels[step]).item()
+
+    learner = build(candidate)
+    before = loss(learner, 0)
+    teach(learner, first)
+    drop = before - loss(learner, budget - 1)
+    assert run(GtnProxy(lesson), candidate, data)["gtn_drop"] == pytest.approx(drop, abs=1e-5)
+    assert drop > 0
+
+
+@pytest.mark.parametrize("norm", SPACE.choices["norm"])
+def test_other_scores_do_not_depend_on_what_else_is_asked_for(lesson, data, norm):
+    candidate = trial(architecture(norm=norm))
+    alone = run(GtnProxy(lesson), candidate, data)
+    scores = run(GtnProxy(lesson, improvement=True), candidate, data)
+    assert {name: scores[name] for name in alone} == alone
+    plain = score_after(build(candidate), lesson, data).columns
+    assert {name: scores[name] for name in plain} == plain
+
+
+@pytest.mark.parametrize(("budget", "early"), [(1, 1), (5, 1), (STEPS, 3)])
+def test_the_improvement_is_of_the_real_loss_after_a_quarter_of_the_lesson(
+    lesson, data, budget, early
+):
+    proxy = GtnProxy(lesson, improvement=True)
+    losses = [run(proxy, trial(budget=steps), data)["proxy_loss"] for steps in (early, budget)]
+    improvement = run(proxy, trial(budget=budget), data)["gtn_improvement"]
+    assert improvement == losses[0] - losses[1]
+    assert (improvement > 0) is (budget > 1)
+
+
+def test_a_lesson_that_teaches_nothing_has_no_improvement(make_lesson, data):
+    assert run(GtnProxy(make_lesson(0.0), improvement=True), trial(), data)["gtn_improvement"] == 0
+
+
+def test_a_candidate_that_diverges_late_has_no_score(lesson, data):
+    rates = lesson.learning_rates.clone()
+    rates[-1] = 1e38
+    steep = GtnProxy(replace(lesson, learning_rates=rates), improvement=True)
+    with pytest.raises(FloatingPointError, match="parameters became non-finite"):
+        run(steep, trial(), data)
+
+
+# several initialisations, and a lesson of an untrained teacher
+
+
+@pytest.mark.parametrize("make", [GtnProxy, UntrainedProxy])
+def test_seeds_are_averaged_over(lesson, data, make):
+    candidate = trial(seed=4)
+    singles = [
+        run(make(lesson), replace(candidate, seed=seed_of(candidate, i)), data) for i in range(3)
+    ]
+    means = {name: sum(s[name] for s in singles) / 3 for name in singles[0]}
+    assert run(make(lesson, seeds=3), candidate, data) == pytest.approx(means)
+    assert len({s[name] for s in singles for name in s if name.endswith("loss")}) == 3
+
+
+def test_an_untrained_teacher_gives_the_scores_of_its_lesson_by_other_names(lesson, data):
+    scores = run(UntrainedProxy(lesson), trial(budget=5), data)
+    assert scores.keys() == UntrainedProxy.directions.keys()
+    same = run(GtnProxy(lesson), trial(budget=5), data)
+    assert scores == {
+        "untrained_accuracy": same["proxy_accuracy"],
+        "untrained_loss": same["proxy_loss"],
+    }
+
+
+def test_a_candidate_that_an_untrained_teacher_upsets_has_no_score(make_lesson, data):
+    with pytest.raises(FloatingPointError, match="parameters became non-finite"):
+        run(UntrainedProxy(make_lesson(1e38)), trial(), data)

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import hypothesis.strategies as st
 
 from gtn_nas.architecture import Architecture
-from gtn_nas.results.schema import Event, Final
+from gtn_nas.results.schema import Event, Final, Latency
 from gtn_nas.results.store import RunStore
 from gtn_nas.trial import SCHEMA_VERSION, Record, Status, Trial
 
@@ -37,6 +37,12 @@ def final(index: int, **values: Any) -> Final:
     of = record(index)
     defaults = {"status": Status.OK, "run": "run", "created_at": of.created_at}
     return Final(of.key, of.space, of.choices, index + 1, **defaults | values)
+
+
+def latency(index: int, latency_ms: float | None = 1.0, **values: Any) -> Latency:
+    of = record(index)
+    defaults = {"runs": 10, "run": "run", "device": "cpu", "created_at": of.created_at}
+    return Latency(of.key, 1, latency_ms, **defaults | values)
 
 
 def write_run(folder: Path, *batches: Iterable[Record], config: str = "seed: 0\n") -> Path:
@@ -76,3 +82,4 @@ def rows(kind: type, **fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 RECORDS = rows(Record, extra=st.dictionaries(EXTRA, FLOAT, max_size=3))
 FINALS = rows(Final)
 EVENTS = rows(Event)
+LATENCIES = rows(Latency)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from gtn_nas.errors import ConfigError, EnvironmentFailure, RunFolderError
 from gtn_nas.results import parts
-from gtn_nas.results.schema import Event, Final, columns
+from gtn_nas.results.schema import Event, Final, Latency, columns
 from gtn_nas.trial import SCHEMA_VERSION, Record, Status
 
-from .samples import EVENTS, FINALS, RECORDS, final, record
+from .samples import EVENTS, FINALS, LATENCIES, RECORDS, final, record
 
 
 def through_a_file(rows, kind):
@@ -28,7 +28,9 @@ def through_a_file(rows, kind):
         return parts.to_rows(parts.read_part(path, kind), kind)
 
 
-@pytest.mark.parametrize(("kind", "some"), [(Record, RECORDS), (Final, FINALS), (Event, EVENTS)])
+@pytest.mark.parametrize(
+    ("kind", "some"), [(Record, RECORDS), (Final, FINALS), (Event, EVENTS), (Latency, LATENCIES)]
+)
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_rows_survive_a_file(kind, some, data):
@@ -100,7 +102,7 @@ def as_it_should_be():
 )
 def test_a_foreign_part_is_named_and_skipped(tmp_path, table):
     pq.write_table(table, tmp_path / "part-0.parquet")
-    with pytest.warns(UserWarning, match=r"part-0\.parquet: it holds no records"):
+    with pytest.warns(UserWarning, match=r"part-0\.parquet: it holds no Record rows"):
         assert parts.read_part(tmp_path / "part-0.parquet", Record) is None
 
 

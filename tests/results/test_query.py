@@ -89,8 +89,12 @@ def test_a_condition_can_look_into_choices_and_times(folder):
 def test_the_configuration_ranks(folder):
     (folder / "config.yaml").write_text("rank_by: synflow\n")
     assert params(load_run(folder).top(3)) == [6, 5, 4]
-    (folder / "config.yaml").write_text("rank_by: params\n")
-    assert params(load_run(folder).top(4)) == [0, 1, 2, 4]
+    (folder / "config.yaml").write_text("rank_by: params\n")  # the largest first
+    assert params(load_run(folder).top(4)) == [6, 5, 4, 2]
+    (folder / "config.yaml").write_text("rank_by: proxy_accuracy + synflow + params\n")
+    assert params(load_run(folder).top(4)) == [6, 5, 4, 2]
+    (folder / "config.yaml").write_text("rank_by: proxy_accuracy + synflow\n")  # all tie
+    assert params(load_run(folder).query(where="params != 2000", top=3)) == [0, 2, 4]
 
 
 def test_sql_sees_all_three_tables(folder):
@@ -124,7 +128,8 @@ def test_a_run_without_candidates_is_an_empty_table(tmp_path):
     assert run.query() == run.top() == run.query(where="params > 3", sort="key") == []
     assert run.rows()[0] == list(columns(Record))
     assert run.sql("SELECT count(*) AS n FROM finals") == [{"n": 0}]
-    for table, frame in zip(KINDS, (run.candidates(), run.finals(), run.events()), strict=True):
+    frames = run.candidates(), run.finals(), run.events(), run.latencies()
+    for table, frame in zip(KINDS, frames, strict=True):
         assert list(frame.columns) == list(columns(KINDS[table]))
 
 

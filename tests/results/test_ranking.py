@@ -6,10 +6,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import rankdata
 
 from gtn_nas.results.limits import Limit
 from gtn_nas.results.query import load_run
-from gtn_nas.results.ranking import lower_is_better, order_by, ranked
+from gtn_nas.results.ranking import (
+    lower_is_better,
+    lower_ranks_first,
+    mean_ranks,
+    order_by,
+    ranked,
+    score_columns,
+)
 from gtn_nas.trial import Status
 
 from .samples import record, write_run
@@ -35,7 +43,15 @@ PLACES = st.lists(
 )
 
 
-@pytest.mark.parametrize("rank_by", ["proxy_accuracy", "params", "synflow", "train_s"])
+AGGREGATES = [
+    "proxy_accuracy+synflow",
+    "proxy_loss + params + proxy_accuracy",
+    "nothing+synflow",
+    "nothing+train_s",
+]
+
+
+@pytest.mark.parametrize("rank_by", ["proxy_accuracy", "params", "synflow", "train_s", *AGGREGATES])
 @settings(deadline=None, max_examples=15)
 @given(places=PLACES, limits=LIMITS, data=st.data())
 def test_records_and_sql_agree(rank_by, places, limits, data):
@@ -91,6 +107,90 @@ def test_the_key_breaks_ties_whoever_finished_first():
     assert [r.key for r in ranked(tied)] == ["a", "b", "c"]
 
 
+# several columns
+
+
+def keyed(**candidates):
+    """Records with these keys and these values of accuracy and synflow."""
+    return [
+        replace(record(0, proxy_accuracy=a, extra={} if s is None else {"synflow": s}), key=key)
+        for key, (a, s) in candidates.items()
+    ]
+
+
+BOTH = "proxy_accuracy+synflow"
+
+
+def test_an_aggregate_ranks_by_the_mean_of_the_ranks():
+    records = keyed(a=(0.9, 1.0), b=(0.8, 4.0), c=(0.7, 3.0), d=(0.6, 2.0))
+    assert mean_ranks(records, BOTH) == [2.5, 1.5, 2.5, 3.5]
+    assert [r.key for r in ranked(reversed(records), BOTH)] == ["b", "a", "c", "d"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9))
+def test_equal_values_share_their_rank(values):
+    records = [record(0, proxy_accuracy=a, proxy_loss=loss) for a, loss in values]
+    by_accuracy = rankdata([-a for a, _ in values])
+    by_loss = rankdata([loss for _, loss in values])
+    assert mean_ranks(records, "proxy_accuracy") == by_accuracy.tolist()
+    assert mean_ranks(records, "proxy_accuracy+proxy_loss") == list((by_accuracy + by_loss) / 2)
+
+
+def test_whoever_lacks_a_column_ranks_last_by_that_column_only():
+    records = keyed(a=(0.9, None), b=(0.8, 3.0), c=(0.7, 2.0), d=(0.6, 1.0), e=(None, math.nan))
+    assert mean_ranks(records, "synflow") == [4.5, 1, 2, 3, 4.5]
+    assert mean_ranks(records, BOTH) == [2.75, 1.5, 2.5, 3.5, 4.75]
+    assert [r.key for r in ranked(records, BOTH)] == ["b", "c", "a", "d", "e"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"a": (0.9, 1.0), "b": (0.9, 3.0), "c": (0.9, 2.0), "d": (0.5, 4.0)},
+        {"a": (0.6, None), "b": (0.8, None), "c": (0.7, None), "d": (0.5, 4.0)},
+        {"a": (0.6, math.nan), "b": (0.8, None), "c": (0.7, math.inf), "d": (0.5, 4.0)},
+    ],
+    ids=["equal", "missing", "not finite"],
+)
+def test_in_sql_too_equal_values_and_missing_ones_share_their_rank(tmp_path, values):
+    """With the best of the shared ranks for each, ``c`` and ``a`` would come before ``d``."""
+    losses = (0.1, 0.4, 0.3, 0.2)  # decide where mean ranks are equal
+    records = [replace(r, proxy_loss=loss) for r, loss in zip(keyed(**values), losses, strict=True)]
+    run = load_run(write_run(tmp_path / "run", records, config=f"rank_by: {BOTH}\n"))
+    assert [r.key for r in ranked(records, BOTH)] == list("bdca")
+    assert [row["key"] for row in run.query()] == list("bdca")
+
+
+@pytest.mark.parametrize(
+    ("change", "limits"),
+    [({"budget": 8}, []), ({"status": Status.FAILED}, []), ({"params": 5000}, ["params<=2000"])],
+    ids=["of another budget", "failed", "beyond a limit"],
+)
+def test_ranks_are_those_among_candidates_of_equal_standing(change, limits):
+    """Between the other two, it would decide that the first is better on the whole."""
+    one, two, between = keyed(a=(0.9, 1.0), b=(0.8, 2.0), c=(0.85, 0.5))
+    one, two = replace(one, proxy_loss=0.2), replace(two, proxy_loss=0.1)
+    assert [r.key for r in ranked([one, two, between], BOTH)] == ["a", "b", "c"]
+    apart = replace(between, **change)
+    order = ranked([one, two, apart], BOTH, [Limit.parse(text) for text in limits])
+    assert [r.key for r in order] == ["b", "a", "c"]
+
+
+def test_the_larger_network_ranks_first_and_costs_more():
+    small, large = record(0, params=10, flops=5, depth=2), record(1, params=20, flops=6, depth=3)
+    for column in ("params", "flops", "depth"):
+        assert ranked([small, large], column) == [large, small]
+        limit = Limit.parse(f"{column}<={getattr(small, column)}")
+        assert ranked([small, large], column, [limit]) == [small, large]
+    equal = replace(large, proxy_accuracy=small.proxy_accuracy)
+    assert ranked([equal, small]) == [small, equal]
+
+
+def test_columns_of_a_score_may_be_spaced():
+    assert score_columns("a") == ("a",)
+    assert score_columns(" a + b+c ") == ("a", "b", "c")
+
+
 @pytest.mark.parametrize(
     ("column", "lower"),
     [
@@ -99,6 +199,7 @@ def test_the_key_breaks_ties_whoever_finished_first():
         ("proxy_loss", True),
         ("params", True),
         ("flops", True),
+        ("depth", True),
         ("train_s", True),
         ("latency_ms", True),
         ("classes", False),
@@ -106,4 +207,7 @@ def test_the_key_breaks_ties_whoever_finished_first():
 )
 def test_a_name_tells_its_direction(column, lower):
     assert lower_is_better(column) is lower
-    assert ("ASC" if lower else "DESC") in order_by(column, [column])
+    size = column in ("params", "flops", "depth")
+    assert lower_ranks_first(column) is (lower and not size)
+    score = order_by(column, [column]).split(", ")[3]
+    assert ("DESC" if size or not lower else "ASC") in score

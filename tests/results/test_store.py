@@ -11,7 +11,7 @@ from gtn_nas.results.layout import part_files
 from gtn_nas.results.store import FLUSH_ROWS, FLUSH_S, RunStore
 from gtn_nas.trial import SCHEMA_VERSION, Status
 
-from .samples import final, record, trial, write_run
+from .samples import final, latency, record, trial, write_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -220,6 +220,21 @@ def test_rows_are_kept_when_the_run_ends_with_an_error(tmp_path):
     with pytest.raises(ZeroDivisionError):
         fail()
     assert rows_on_disk(tmp_path / "run", "candidates") == 1
+
+
+def test_latencies_do_not_wait_and_are_read_back_once_each(tmp_path):
+    failed = latency(1, None, runs=None, status=Status.FAILED, error="too small an image")
+    with RunStore.create(tmp_path / "run", "", clock=Clock()) as store:
+        assert store.load_latencies() == []
+        assert not (store.folder / "latencies").exists()
+        for measured in (latency(0, 2.5), failed, latency(0, 9.0)):
+            store.append_latency(measured)
+        assert rows_on_disk(store.folder, "latencies") == 3
+        assert store.load_latencies() == [latency(0, 2.5), failed]
+        store.compact()
+        assert len(part_files(store.folder, "latencies")) == 1
+    with RunStore.open(tmp_path / "run") as store:
+        assert store.load_latencies() == [latency(0, 2.5), failed]
 
 
 def test_parts_sort_in_the_order_in_which_they_were_written(tmp_path):

@@ -13,7 +13,7 @@ from gtn_nas.results.query import load_run
 from gtn_nas.results.schema import KINDS
 from gtn_nas.results.store import RunStore
 
-from .samples import final, record, write_run
+from .samples import final, latency, record, write_run
 
 
 def params(rows):
@@ -39,6 +39,55 @@ def test_another_budget_seed_evaluation_or_stage_is_no_duplicate(tmp_path):
     records = [record(0), *(replace(record(0), **other) for other in others)]
     run = load_run(write_run(tmp_path / "run", records))
     assert run.sql("SELECT count(*) AS n FROM candidates") == [{"n": 5}]
+
+
+def latencies(folder):
+    rows = load_run(folder).sql("SELECT latency_ms FROM candidates ORDER BY tell_index")
+    return [row["latency_ms"] for row in rows]
+
+
+def test_candidates_of_a_run_that_measured_latencies_have_theirs(folder):
+    assert "latency_ms" not in load_run(folder).query(top=1)[0]
+    assert load_run(folder).sql("SELECT count(*) AS n FROM latencies") == [{"n": 0}]
+    again = replace(record(2), budget=64, tell_index=8)
+    later = latency(1, 9.0, created_at=record(7).created_at)
+    with RunStore.open(folder) as store:
+        store.append_candidates([again])
+        for measured in (latency(1, 4.0), latency(2, 3.0), later):
+            store.append_latency(measured)
+        store.append_latency(latency(4, None, error="too small"))
+    run = load_run(folder)
+    assert latencies(folder) == [None, 4.0, 3.0, None, None, None, None, None, 3.0]
+    assert run.sql("SELECT count(*) AS n FROM candidates") == [{"n": 9}]
+    assert run.sql("SELECT key, latency_ms FROM latencies ORDER BY latency_ms")[0] == {
+        "key": record(2).key,
+        "latency_ms": 3.0,
+    }
+    assert params(run.query(where="latency_ms < 5", pareto=["latency_ms"])) == [2]
+    assert run.candidates()["latency_ms"].notna().sum() == 3
+    assert list(run.latencies()["error"].dropna()) == ["too small"]
+    assert len(run.query()) == 8
+
+
+def test_a_run_with_a_limit_on_latency_ranks_by_it(folder):
+    with RunStore.open(folder) as store:
+        for i in range(8):
+            store.append_latency(latency(i, 8.0 - i))
+        store.save_config("limits: [latency_ms<=6]")
+    assert params(load_run(folder).query()) == [2, 4, 5, 6, 0, 1, 3, 7]
+
+
+def test_a_damaged_part_of_latencies_is_named_and_candidates_are_read_without(folder):
+    with RunStore.open(folder) as store:
+        store.append_latency(latency(0, 4.0))
+        store.append_latency(latency(1, 5.0))
+    first, second = part_files(folder, "latencies")
+    first.write_bytes(b"PAR1")
+    with pytest.warns(UserWarning, match=f"skipped {first}"):
+        assert latencies(folder)[:2] == [None, 5.0]
+    second.unlink()
+    with pytest.warns(UserWarning, match=f"skipped {first}"):
+        assert "latency_ms" not in load_run(folder).query(top=1)[0]
 
 
 def damage(path, how):

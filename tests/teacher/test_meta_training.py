@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gtn_nas.config import Curriculum
 from gtn_nas.data.augmentation import augmentation_for
@@ -43,10 +44,10 @@ def seed_of(iteration, learner=0):
 def make_trainer(digits):
     images, labels = train_images(digits)
 
-    def make(source=None, broken=(), augment=None, **settings):
+    def make(source=None, broken=(), augment=None, truth=None, **settings):
         config = MetaConfig(**{"iterations": 20, "real_batch_size": 64, "loss_every": 2} | settings)
         source = source or make_teacher()
-        return MetaTrainer(source, config, Learners(broken), images, labels, augment)
+        return MetaTrainer(source, config, Learners(broken), images, labels, augment, truth)
 
     return make
 
@@ -142,15 +143,21 @@ def test_outer_rates_fall_to_a_tenth(make_trainer):
 
 @pytest.mark.parametrize("window", [1, 2, STEPS, None])
 def test_the_window_is_somewhere_in_the_lesson(make_trainer, window):
-    trainer = make_trainer(window=window)
+    trainer = make_trainer(window=window, iterations=15, learners_per_step=2)
     labels = next(i for i, p in enumerate(trainer.parameters) if p is trainer.source.label_logits)
-    size, starts = window or STEPS, set()
-    for seed in range(25):
-        by_step = trainer.meta_gradient(seed).gradients[labels].flatten(1).any(1)
-        reached = by_step.nonzero().flatten().tolist()
-        assert reached == list(range(reached[0], reached[0] + size))
-        starts.add(reached[0])
-    assert starts == set(range(STEPS - size + 1))
+    size, starts, one_by_one = window or STEPS, [], trainer.exchange
+
+    def watched(seeds, start):
+        results = one_by_one(seeds, start)
+        for result in results:  # all learners of a step have the same window
+            by_step = result.gradients[labels].flatten(1).any(1)
+            assert by_step.nonzero().flatten().tolist() == list(range(start, start + size))
+        starts.append(start)
+        return results
+
+    trainer.exchange = watched
+    assert len(list(trainer.run())) == 15
+    assert set(starts) == set(range(STEPS - size + 1))
 
 
 def test_half_of_the_real_images_are_distorted(make_trainer):
@@ -238,6 +245,80 @@ def test_a_gradient_reaches_no_further_than_so_many_times_the_usual(make_trainer
     step = trainer.step()
     usual = 1e-6**0.9 * step.gradient_norm**0.1
     assert norm_of(gradients(trainer)) == pytest.approx(factor * usual, rel=1e-4)
+
+
+# ranking
+
+
+def truth_of(seed):
+    """Three truths that follow from the seed."""
+    return float(seed % 3)
+
+
+def objective(losses, truths, weight, sharpness):
+    """The mean loss and the mean logistic loss of every pair of different truth."""
+    pairs = [
+        F.softplus(-sharpness * (losses[worse] - losses[better]))
+        for better in range(len(losses))
+        for worse in range(len(losses))
+        if truths[better] > truths[worse]
+    ]
+    return losses.mean() + weight * torch.stack(pairs).mean()
+
+
+@pytest.mark.parametrize("broken", [[], [seed_of(0, 1)]], ids=["all", "one lost"])
+@pytest.mark.parametrize("sharpness", [1.0, 8.0])
+def test_a_step_follows_the_gradient_of_mean_loss_and_ranking_term(make_trainer, sharpness, broken):
+    weight = 0.7
+    trainer = make_trainer(
+        learners_per_step=5,
+        clip_factor=1e30,
+        ranking_weight=weight,
+        ranking_sharpness=sharpness,
+        truth=truth_of,
+        broken=broken,
+    )
+    start, seeds = trainer._window_start(), [seed_of(0, i) for i in range(5)]
+    seeds = [seed for seed in seeds if seed not in broken]
+    truths = [truth_of(seed) for seed in seeds]
+    assert len(set(truths)) > 1
+    learners = [trainer.meta_gradient(seed, start) for seed in seeds]
+    losses = torch.tensor([r.loss for r in learners], dtype=torch.float64, requires_grad=True)
+    total = objective(losses, truths, weight, sharpness)
+    (factors,) = torch.autograd.grad(total, losses)
+    assert factors.tolist() != pytest.approx([1 / len(seeds)] * len(seeds), rel=0.01)
+    step = trainer.step()
+    for index, found in enumerate(gradients(trainer)):
+        parts = [f * r.gradients[index] for f, r in zip(factors.tolist(), learners, strict=True)]
+        expected = torch.stack(parts).sum(0)
+        rounding = 1e-6 * norm_of(parts)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=rounding)
+    assert step.meta_loss == pytest.approx(mean(r.loss for r in learners))
+
+
+@pytest.mark.parametrize(
+    ("weight", "truth"), [(0.0, truth_of), (0.7, lambda seed: 0.5)], ids=["no weight", "all equal"]
+)
+def test_without_anything_to_rank_a_step_is_the_plain_one(make_trainer, weight, truth):
+    plain = make_trainer(iterations=2, learners_per_step=3)
+    ranking = make_trainer(iterations=2, learners_per_step=3, ranking_weight=weight, truth=truth)
+    assert list(ranking.run()) == list(plain.run())
+    assert are_equal(weights(ranking.source), weights(plain.source))
+
+
+def test_truths_change_a_step_that_ranks(make_trainer):
+    settings = {"iterations": 1, "learners_per_step": 3, "ranking_weight": 0.7}
+    one = make_trainer(truth=truth_of, **settings)
+    other = make_trainer(truth=lambda seed: -truth_of(seed), **settings)
+    assert one.step() == other.step()
+    assert not are_equal(weights(one.source), weights(other.source))
+
+
+@pytest.mark.parametrize(("truth", "learners"), [(None, 3), (truth_of, 1)])
+def test_a_ranking_term_needs_truths_and_two_learners(make_trainer, truth, learners):
+    with pytest.raises(ValueError, match="needs truths, and two learners or more"):
+        make_trainer(truth=truth, learners_per_step=learners, ranking_weight=0.7)
+    make_trainer(truth=truth, learners_per_step=learners)
 
 
 # what is not finite

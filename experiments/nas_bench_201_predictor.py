@@ -1,0 +1,137 @@
+"""A predictor as rival and as partner: forests on operations, on proxies, and on both.
+
+``python -m experiments.nas_bench_201_predictor --truth cells_dev.csv`` fits a random forest to so
+many table entries of the tune part (claim C) and ranks the report part with it. With ``--labels
+RUN`` it also fits one to the short real trainings of a run (claim B), a cost users would bear.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+from sklearn.ensemble import RandomForestRegressor
+
+from experiments.common import machine, markdown
+from experiments.nas_bench_201 import Cells, Values, data_argument, one_hot
+from gtn_nas.results.query import load_run
+from gtn_nas.results.rank_statistics import MEASURES, difference, spearman, with_interval
+from gtn_nas.spaces.nas_bench_201 import NasBench201
+
+ENTRIES = (50, 100, 400)
+DRAWS = 10
+PROXIES = ("nwot", "jacob_cov", "synflow", "zico", "snip", "grad_norm", "params", "depth")
+DEFAULT = "jacob_cov+params"
+
+Features = Callable[[pd.DataFrame], Values]
+
+
+def operations(cells: pd.DataFrame) -> Values:
+    """Return the one-hot operations of the cells' edges."""
+    return one_hot(cells["arch"].tolist())
+
+
+def proxies(cells: pd.DataFrame) -> Values:
+    """Return proxies as their ranks among these cells, which tames their tails."""
+    return np.stack([rankdata(cells[name]) / len(cells) for name in PROXIES], axis=1)
+
+
+def both(cells: pd.DataFrame) -> Values:
+    """Return operations and proxies."""
+    return np.concatenate([operations(cells), proxies(cells)], axis=1)
+
+
+FEATURES: Mapping[str, Features] = {
+    "operations": operations,
+    "proxies": proxies,
+    "operations and proxies": both,
+}
+
+
+def forest(features: Values, truths: Values, seed: int) -> RandomForestRegressor:
+    """Fit a forest to the ranks of truths: a few very bad cells would decide it otherwise."""
+    model = RandomForestRegressor(300, min_samples_leaf=1, random_state=seed, n_jobs=1)
+    return model.fit(features, rankdata(truths) / len(truths))
+
+
+def fitted_to_table(cells: Cells) -> str:
+    """Return claim C: forests fitted to table entries, means over draws of them."""
+    tune, report = cells.tune, cells.report
+    everything = pd.concat([tune.frame, report.frame])
+    truth, rows = report.truth(), []
+    for count in ENTRIES:
+        ranks: dict[str, list[Values]] = {name: [] for name in FEATURES}
+        for draw in range(DRAWS):
+            chosen = np.random.default_rng(draw).permutation(len(tune.frame))[:count]
+            for name, features in FEATURES.items():
+                table = features(everything)
+                model = forest(table[chosen], tune.truth()[chosen], draw)
+                ranks[name].append(model.predict(table[len(tune.frame) :]))
+        for name, found in ranks.items():
+            values = np.array([spearman(r, truth) for r in found])
+            first = with_interval(MEASURES["spearman_better_half"], found[0], truth)
+            apart = difference(spearman, found[0], ranks["operations"][0], truth)
+            rows.append(
+                [
+                    count,
+                    name,
+                    f"{values.mean():.3f} (sd {values.std(ddof=1):.3f})",
+                    f"{first.value:.3f} ({first.low:.3f} to {first.high:.3f})",
+                    f"{apart.value:+.3f} ({apart.low:+.3f} to {apart.high:+.3f})",
+                ]
+            )
+    heads = ["entries", "features", "Spearman, ten draws", "better half, first draw"]
+    return markdown([*heads, "over operations alone, first draw"], rows)
+
+
+def fitted_to_labels(cells: Cells, folder: Path) -> str:
+    """Return claim B: forests fitted to short real trainings, alone and beside proxies."""
+    run, space = load_run(folder), NasBench201()
+    labels = run.candidates()
+    labels = labels[labels["status"] == "ok"].set_index("key")
+    labels["arch"] = [space.to_string(run.architecture(key)) for key in labels.index]
+    report, truth = cells.report.frame, cells.report.truth()
+    fresh = report[~report.index.isin(labels.index)]
+    truths = -labels["real_loss"].to_numpy(dtype=float)
+    model = forest(operations(labels), truths, 0)
+    predicted = model.predict(operations(report))
+    default = cells.report.score(DEFAULT)
+    scores = {
+        "forest on operations": predicted,
+        DEFAULT: default,
+        f"mean rank of the forest and {DEFAULT}": rankdata(predicted) + rankdata(default),
+    }
+    rows = []
+    for name, score in scores.items():
+        whole, half = (
+            with_interval(MEASURES[m], score, truth) for m in ("spearman", "spearman_better_half")
+        )
+        rows.append(
+            [name, *(f"{i.value:.3f} ({i.low:.3f} to {i.high:.3f})" for i in (whole, half))]
+        )
+    hours = labels["train_s"].sum() / 3600 + labels["eval_s"].sum() / 3600
+    note = (
+        f"{len(labels)} labels, {hours:.2f} core-hours; {len(report) - len(fresh)} of "
+        f"{len(report)} cells of the report part are among them"
+    )
+    return f"{note}\n\n" + markdown(["score", "Spearman", "better half"], rows)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser: argparse.ArgumentParser = data_argument(__doc__)
+    parser.add_argument("--labels", type=Path, help="run of short real trainings")
+    given = parser.parse_args()
+    cells = Cells.load(given.truth)
+    print(f"{machine()}; {len(cells.report.frame)} cells, report part\n")
+    if given.labels is not None:
+        print(fitted_to_labels(cells, given.labels), "\n")
+    print(fitted_to_table(cells))
+
+
+if __name__ == "__main__":
+    main()

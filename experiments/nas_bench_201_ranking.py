@@ -1,0 +1,109 @@
+"""How well does every score rank NAS-Bench-201's cells? Beside each other, at equal cost.
+
+``python -m experiments.nas_bench_201_ranking --truth cells_dev.csv`` reads the table of scores and
+prints the report part; ``--tune`` the part on which choices are made. Intervals are bootstraps over
+distinct cells, differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.common import machine, markdown
+from experiments.nas_bench_201 import Cells, data_argument
+from gtn_nas.results.rank_statistics import MEASURES, Interval, difference, with_interval
+
+SHOWN = {
+    "spearman": "Spearman",
+    "spearman_better_half": "better half",
+    "kendall": "Kendall",
+    "ndcg_10": "nDCG@10",
+    "precision_10_percent": "top 10 %",
+    "regret_10": "regret@10, points",
+}
+SINGLE = (
+    "params",
+    "flops",
+    "depth",
+    "nwot",
+    "synflow",
+    "jacob_cov",
+    "snip",
+    "grad_norm",
+    "zico",
+    "real_accuracy@real32-0",
+    "real_loss@real32-0",
+    "real_loss@real32*",
+    "untrained_loss@gtn-0",
+    "proxy_accuracy@gtn-0",
+    "proxy_loss@gtn-0",
+    "gtn_drop@gtn-0",
+    "gtn_improvement@gtn-0",
+    "proxy_loss@gtn*",
+    "real_loss@real128*",
+    "real_loss@real320*",
+)
+SETS = (
+    "nwot+synflow+params",
+    "nwot+synflow+jacob_cov",
+    "nwot+synflow+params+real_loss@real32*",
+    "nwot+synflow+params+proxy_loss@gtn*",
+    "nwot+synflow+jacob_cov+proxy_loss@gtn*",
+)
+PAIRS = (
+    ("proxy_loss@gtn-0", "real_loss@real32-0"),
+    ("proxy_loss@gtn*", "real_loss@real32*"),
+    ("proxy_loss@gtn*", "params"),
+    ("nwot+synflow+jacob_cov+proxy_loss@gtn*", "nwot+synflow+jacob_cov"),
+)
+
+
+def main() -> None:
+    """Print the tables of scores and of differences."""
+    parser = data_argument(__doc__)
+    parser.add_argument("--tune", action="store_true", help="the part that choices are made on")
+    parser.add_argument("--scores", nargs="+", help="other scores than those of the tables")
+    given = parser.parse_args()
+    cells = Cells.load(given.truth)
+    part = cells.tune if given.tune else cells.report
+    print(f"{machine()}; {len(part.frame)} cells, {'tune' if given.tune else 'report'} part\n")
+    print(ranking(part, given.scores or [s for s in (*SINGLE, *SETS) if has(part, s)]))
+    if not given.scores:
+        print()
+        print(differences(part, [p for p in PAIRS if all(has(part, s) for s in p)]))
+
+
+def has(cells: Cells, score: str) -> bool:
+    """Tell whether all parts of a score were computed."""
+    columns = list(cells.frame.columns)
+    return all(
+        any(c.startswith(part.rstrip("*")) if part.endswith("*") else c == part for c in columns)
+        for part in score.split("+")
+    )
+
+
+def ranking(cells: Cells, scores: Sequence[str]) -> str:
+    """Return a row for each score, with intervals."""
+    truth, rows = cells.truth(), []
+    for name in scores:
+        values = cells.score(name)
+        found = (with_interval(MEASURES[m], values, truth) for m in SHOWN)
+        rows.append([f"`{name}`", *(f"{i.value:.3f} ({i.low:.3f} to {i.high:.3f})" for i in found)])
+    return markdown(["score", *SHOWN.values()], rows)
+
+
+def differences(cells: Cells, pairs: Sequence[tuple[str, str]]) -> str:
+    """Return by how much one score exceeds another, on the same resamples."""
+
+    def cell(measure: str, pair: tuple[str, str]) -> str:
+        a, b = (cells.score(name) for name in pair)
+        found: Interval = difference(MEASURES[measure], a, b, cells.truth())
+        return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+
+    measures = ("spearman", "spearman_better_half")
+    rows = [[f"`{a}` over `{b}`", *(cell(m, (a, b)) for m in measures)] for a, b in pairs]
+    return markdown(["difference", "Spearman", "better half"], rows)
+
+
+if __name__ == "__main__":
+    main()

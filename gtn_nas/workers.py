@@ -1,0 +1,48 @@
+"""Where a search is computed: its connection to Ray, and the workers that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gtn_nas.config import SearchConfig
+from gtn_nas.executors import EvaluatorFactory, Executor, InlineExecutor
+from gtn_nas.executors.base import Arrays
+
+
+@contextmanager
+def connected(config: SearchConfig) -> Iterator[None]:
+    """Be connected to Ray, where the executor needs it."""
+    if config.executor == "inline":
+        yield
+        return
+    from gtn_nas.executors import connect
+
+    with connect(config.address):
+        yield
+
+
+def make_executor(
+    config: SearchConfig, factory: EvaluatorFactory, arrays: Arrays, *, workers: int | None
+) -> Executor:
+    """Start the executor that a configuration names.
+
+    Args:
+        config: kind of executor, size of a worker, and deadline.
+        factory: makes the function that each worker evaluates trials with.
+        arrays: what the factory gets.
+        workers: how many, where there can be several; by default as many as fit.
+    """
+    if config.executor == "inline":
+        threads = max(int(config.cpus_per_worker), 1)
+        return InlineExecutor(factory, arrays, config.timeout_s, threads)
+    from gtn_nas.executors import RayExecutor
+
+    return RayExecutor(
+        factory,
+        arrays,
+        workers=workers,
+        cpus_per_worker=config.cpus_per_worker,
+        gpus_per_worker=config.gpus_per_worker,
+        timeout_s=config.timeout_s,
+    )
