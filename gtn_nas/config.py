@@ -33,7 +33,16 @@ noise is fresh. Two controls: ``fixed_noise`` is ``full`` with noise that stays 
 """
 
 RESUMABLE = frozenset(
-    {"candidates", "top_k", "executor", "workers", "cpus_per_worker", "gpus_per_worker", "address"}
+    {
+        "candidates",
+        "top_k",
+        "predictor",
+        "executor",
+        "workers",
+        "cpus_per_worker",
+        "gpus_per_worker",
+        "address",
+    }
 )
 """What a resumed run may change; anything else would mix results that cannot be compared."""
 
@@ -75,6 +84,8 @@ class SearchConfig(DataConfig):
         sampler: Optuna's sampler, by its name there; ``TPESampler`` by default.
         candidates: distinct architectures to evaluate.
         top_k: how many of the best are fully trained.
+        predictor: after the first ten of them, choose each next one by a random forest that learns
+            from choices, proxies and those that have ended; ``top_k`` counts both kinds.
         proxies: what scores candidates beside what ``rank_by``, objectives and limits need:
             ``gtn``, ``gtn_improvement``, ``gtn_untrained``, ``real_steps``, a zero-cost proxy, or
             ``latency``.
@@ -105,6 +116,7 @@ class SearchConfig(DataConfig):
     sampler: str | None = None
     candidates: PositiveInt = 200
     top_k: Annotated[int, Field(ge=0)] = 3
+    predictor: bool = False
     proxies: Names = ()
     proxy_seeds: PositiveInt = 1
     real_steps: PositiveInt = 32

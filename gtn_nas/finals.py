@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from gtn_nas.config import SearchConfig
+from gtn_nas.predictor import LEAST, predict
 from gtn_nas.preparation import Evaluation
 from gtn_nas.proxies.size import count_flops, count_parameters
 from gtn_nas.results.schema import Final
@@ -38,6 +39,9 @@ OnEpochs = Callable[[int, int, int], None]
 class Finals:
     """Trains the top candidates that have not been trained yet.
 
+    With a predictor, the ranking chooses the first of them, and the predictor the others one by
+    one (as many at once as train side by side), learning from those that have ended.
+
     Args:
         config: the run's configuration.
         evaluation: search space and data.
@@ -50,6 +54,8 @@ class Finals:
         self.task = FinalTask(evaluation.space, evaluation.dataset, task)
         self.folder = store.folder / UNFINISHED
         self._candidates: dict[str, Record] = {}
+        self._ranks: dict[str, int] = {}
+        self._predicted: dict[str, float] = {}
         self._epochs: dict[str, int] = {}
         self._ended = 0
 
@@ -63,29 +69,80 @@ class Finals:
             wanted: those of them that are worth a full training, best first.
             on_epochs: called as trainings go on.
         """
-        top, ranks = wanted[: self.config.top_k], {r.key: i for i, r in enumerate(ranking, start=1)}
-        done = {f.key for f in self.store.load_finals() if f.status is Status.OK}
-        self._candidates = {record.key: record for record in top}
-        jobs = [
-            FinalJob(
-                record.architecture,
-                ranks[record.key],
-                derived_seed(self.config.seed, record.key, "final"),
-            )
-            for record in top
-            if record.key not in done
-        ]
-        total = len(jobs) * self.config.final_epochs
+        self._candidates = {record.key: record for record in ranking}
+        self._ranks = {record.key: place for place, record in enumerate(ranking, start=1)}
+        done = self._reached()
+        if self.config.predictor:
+            rest = [record for record in wanted if record.key not in done]
+            missing = self.config.top_k - (len(wanted) - len(rest))
+            count = min(max(missing, 0), len(rest))
+            rounds: Iterable[list[Record]] = self._rounds(rest, count)
+        else:
+            rest = [r for r in wanted[: self.config.top_k] if r.key not in done]
+            count, rounds = len(rest), [rest]
+        total = count * self.config.final_epochs
 
         def on_report(job: FinalJob, report: EpochReport) -> None:
             self._epochs[job.architecture.key] = report.epoch
             on_epochs(sum(self._epochs.values()), total, self._ended)
 
-        if jobs:
+        if count:
             on_epochs(0, total, 0)
-            self._run(jobs, on_report)
+            for records in rounds:
+                self._run([self._job(record) for record in records], on_report)
             shutil.rmtree(self.folder, ignore_errors=True)
         return sorted(self.store.load_finals(), key=_order)
+
+    def _reached(self) -> dict[str, float]:
+        """Return the validation accuracies of all finals that ended well, by key."""
+        return {
+            f.key: f.validation_accuracy
+            for f in self.store.load_finals()
+            if f.status is Status.OK and f.validation_accuracy is not None
+        }
+
+    def _rounds(self, rest: list[Record], count: int) -> Iterator[list[Record]]:
+        """Yield what to train next, each time after what was yielded before has ended."""
+        while count:
+            chosen = self._next(rest)[:count]
+            yield chosen
+            count -= len(chosen)
+            keys = {record.key for record in chosen}
+            rest = [record for record in rest if record.key not in keys]
+
+    def _next(self, rest: list[Record]) -> list[Record]:
+        """Return the best of the rest: by the ranking until the predictor knows enough, then by it.
+
+        What it knows is what is stored, so that a resumed run chooses alike.
+        """
+        budget = rest[0].budget  # scores of different budgets are never compared
+        reached = self._reached()
+        known = [
+            (record, reached[key])
+            for key, record in self._candidates.items()
+            if key in reached and record.budget == budget
+        ]
+        if len(known) < LEAST:
+            return rest[: LEAST - len(known)]
+        comparable = [record for record in rest if record.budget == budget]
+        predicted = predict(known, comparable, derived_seed(self.config.seed, "predictor"))
+        # Equal ones stay in the order of the ranking.
+        pairs = sorted(zip(predicted, comparable, strict=True), key=lambda pair: -pair[0])
+        pairs = pairs[: self._side_by_side()]
+        self._predicted |= {record.key: accuracy for accuracy, record in pairs}
+        return [record for _, record in pairs]
+
+    def _side_by_side(self) -> int:
+        """Return how many networks are trained at once."""
+        if self.config.executor == "inline":
+            return 1
+        from gtn_nas.executors.cluster import check_fits
+
+        return check_fits(None, self.config.cpus_per_worker, self._gpus)
+
+    def _job(self, record: Record) -> FinalJob:
+        seed = derived_seed(self.config.seed, record.key, "final")
+        return FinalJob(record.architecture, self._ranks[record.key], seed)
 
     def _run(self, jobs: list[FinalJob], on_report: OnReport) -> None:
         if self.config.executor == "inline":
@@ -103,9 +160,13 @@ class Finals:
             on_report,
             self._record,
             cpus=self.config.cpus_per_worker,
-            # A share of a GPU serves a proxy; a full training gets a whole one.
-            gpus=math.ceil(self.config.gpus_per_worker),
+            gpus=self._gpus,
         )
+
+    @property
+    def _gpus(self) -> int:
+        """GPUs of a full training: a share of one serves a proxy, here it is a whole one."""
+        return math.ceil(self.config.gpus_per_worker)
 
     def _record(self, job: FinalJob, outcome: FinalOutcome) -> None:
         """Store a final that has ended."""
@@ -124,6 +185,7 @@ class Finals:
                 rank=job.rank,
                 status=outcome.status,
                 error=outcome.error,
+                predicted_accuracy=self._predicted.get(candidate.key),
                 seed=job.seed,
                 device=outcome.device,
                 weights=str(weights) if weights else None,

@@ -176,6 +176,7 @@ CHANGED = {
     "sampler": "NSGAIISampler",
     "candidates": 400,
     "top_k": 5,
+    "predictor": True,
     "proxies": ("gtn", "nwot"),
     "proxy_seeds": 2,
     "real_steps": 8,

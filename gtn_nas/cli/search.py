@@ -60,6 +60,14 @@ def search(
     top_k: Annotated[
         int | None, typer.Option(help="How many of the best are fully trained. [default: 3]")
     ] = None,
+    predictor: Annotated[
+        bool | None,
+        typer.Option(
+            "--predictor/--no-predictor",
+            help="From the eleventh full training on, choose by a forest that learns from the "
+            "earlier ones. [default: no]",
+        ),
+    ] = None,
     teacher: Teacher = None,
     out: RunFolder = None,
     seed: Seed = None,

@@ -85,6 +85,8 @@ class SearchDisplay:
             out.print(_ranking_table(result.front, title, goals))
         if result.finals:
             out.print(_finals_table(result.finals))
+            if self.config.predictor or _predicted(result.finals):
+                out.print(_predictor(result.finals))
         if result.exhausted:
             out.print("the search space has no further architectures")
         self._print_paths(out, result)
@@ -119,17 +121,39 @@ def _is_beyond(record: Record, goals: Goals) -> bool:
 
 
 def _finals_table(finals: list[Final]) -> Table:
-    columns = ("key", "ranked", "validation", "test", "params", "epochs", "train s", "status")
-    table = Table("place", *columns, box=None, pad_edge=False)
+    predicted = ["predicted"] if _predicted(finals) else []
+    columns = ["key", "ranked", *predicted, "validation", "test", "params", "epochs", "train s"]
+    table = Table("place", *columns, "status", box=None, pad_edge=False)
     table.title, table.title_justify = "fully trained, the winner chosen on validation", "left"
     for place, f in enumerate(finals, start=1):
         accuracies = [_percent(f.validation_accuracy), _percent(f.test_accuracy)]
         size = f"{f.params:,}" if f.params is not None else "-"
         epochs, time_s = str(f.epochs or "-"), _number(f.train_s)
         status = str(f.status) + (f": {f.error}" if f.error else "")
-        row = [str(place), f.key, str(f.rank), *accuracies, size, epochs, time_s, status]
-        table.add_row(*map(Text, row))
+        prediction = [_percent(f.predicted_accuracy)] * len(predicted)
+        row = [str(place), f.key, str(f.rank), *prediction, *accuracies, size, epochs, time_s]
+        table.add_row(*map(Text, [*row, status]))
     return table
+
+
+def _predicted(finals: list[Final]) -> list[Final]:
+    """Return those that the predictor chose."""
+    return [f for f in finals if f.predicted_accuracy is not None]
+
+
+def _predictor(finals: list[Final]) -> str:
+    """Say what the predictor chose, and how well it ranked that."""
+    from gtn_nas.predictor import LEAST
+    from gtn_nas.results.agreement import agreement_with_predictions
+
+    chosen = _predicted(finals)
+    text = f"chosen by the predictor: {len(chosen)} of {len(finals)} full trainings"
+    if not chosen:
+        return f"{text}; it starts after {LEAST} that succeed"
+    spearman = agreement_with_predictions(chosen)
+    if spearman is None:
+        return text
+    return f"{text}; Spearman of its predictions with their validation accuracies {spearman:+.2f}"
 
 
 def _agreement(ranking: list[Record]) -> str:

@@ -1,4 +1,4 @@
-"""How far a ranking agrees with the cheapest one of all: by the number of parameters."""
+"""How far a ranking agrees with the cheapest one of all, and predictions with what came true."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gtn_nas.results.schema import Final
 from gtn_nas.trial import Record, Status
 
 LEAST = 3
@@ -51,3 +52,25 @@ def agreement_with_size(ranking: Sequence[Record]) -> Agreement | None:
     largest = sorted(sized, key=lambda r: (-(r.params or 0), r.key))[:top]
     shared = {r.key for r in sized[:top]} & {r.key for r in largest}
     return Agreement(spearman, len(sized), len(shared), top)
+
+
+def agreement_with_predictions(finals: Sequence[Final]) -> float | None:
+    """Return the rank correlation of predicted and reached validation accuracies.
+
+    Returns:
+        That of finals that were chosen by a prediction and ended ``ok``, or ``None`` if there are
+        too few of them. It is 0 where all predictions or all accuracies are equal.
+    """
+    import numpy as np
+
+    from gtn_nas.results.rank_statistics import spearman
+
+    pairs = [
+        (f.predicted_accuracy, f.validation_accuracy)
+        for f in finals
+        if f.predicted_accuracy is not None and f.validation_accuracy is not None
+    ]
+    if len(pairs) < LEAST:
+        return None
+    predicted, reached = np.array(pairs).T
+    return spearman(predicted, reached)

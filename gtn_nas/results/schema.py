@@ -29,6 +29,8 @@ class Final:
     run: str = ""
     scale: str = "final"
     error: str | None = None
+    predicted_accuracy: float | None = None
+    """The validation accuracy by which the predictor chose it; null if the ranking did."""
     validation_accuracy: float | None = None
     validation_loss: float | None = None
     test_accuracy: float | None = None

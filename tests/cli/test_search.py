@@ -89,6 +89,32 @@ def test_halving_shows_how_far_each_candidate_came(run_main, small):
     assert f"{total}/{total}" in err
 
 
+def test_what_the_predictor_chose_is_told_apart(run_main, small, tmp_path):
+    space = write_space(tmp_path, "narrow", "relu", "tanh")
+    options = ["--space", space, "--candidates", 16, "--final-epochs", 1, "--out", "run"]
+    code, out, err = run_main(*small, *options, "--predictor")
+    assert code == 0, err
+    assert "chosen by the predictor: 0 of 1 full trainings; it starts after 10" in out
+    assert "predicted" not in out
+    more = ["search", "--resume", "--space", space, "--out", "run"]
+    code, out, err = run_main(*more, "--top-k", 13)
+    assert code == 0, err
+    (line,) = re.findall("chosen by the predictor: 3 of 13 full trainings; (.+)", out)
+    assert re.search(r"Spearman .+ [+-]\d\.\d\d$", line)
+    header = next(row for row in out.splitlines() if row.startswith("place"))
+    assert header.split()[:5] == ["place", "key", "ranked", "predicted", "validation"]
+    rows = load_run("run").sql("SELECT key, predicted_accuracy AS p FROM finals")
+    assert all(f"{row['p']:.2%}" in out for row in rows if row["p"] is not None)
+    code, out, err = run_main(*more, "--no-predictor")
+    assert code == 0, err
+    (found,) = load_run("run").sql("SELECT count(*) AS n FROM finals")
+    assert f"chosen by the predictor: 3 of {found['n']} full trainings" in out
+
+
+def test_without_the_predictor_nothing_is_said_of_it(run_main, small):
+    assert "predict" not in run_main(*small, "--out", "run")[1]
+
+
 def test_a_folder_is_chosen_by_default(run_main, small):
     assert run_main(*small)[0] == 0
     (run,) = Path("runs").iterdir()

@@ -13,7 +13,7 @@ from gtn_nas.results.query import load_run
 from gtn_nas.results.schema import KINDS
 from gtn_nas.results.store import RunStore
 
-from .samples import latency, record, write_run
+from .samples import final, latency, record, write_run
 
 
 def params(rows):
@@ -149,6 +149,17 @@ def test_a_column_that_an_older_version_did_not_write_is_null(folder):
     for path in part_files(folder, "candidates"):
         write_part(path, pq.read_table(path).select([*pq.read_schema(path).names[:10]]))
     assert load_run(folder).query(top=1)[0]["proxy_loss"] is None
+
+
+def test_finals_of_an_older_version_were_chosen_by_the_ranking(folder):
+    paths = part_files(folder, "finals")
+    for path in paths[:1]:
+        write_part(path, pq.read_table(path).drop_columns(["predicted_accuracy"]))
+    with RunStore.open(folder) as store:
+        store.append_final(final(2, predicted_accuracy=0.75))
+        assert [f.predicted_accuracy for f in store.load_finals()] == [None, None, 0.75]
+    rows = load_run(folder).sql("SELECT predicted_accuracy AS p FROM finals ORDER BY rank")
+    assert [row["p"] for row in rows] == [None, None, 0.75]
 
 
 def test_a_reader_sees_what_is_written_and_merged_meanwhile(tmp_path):
