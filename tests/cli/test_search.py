@@ -19,6 +19,7 @@ from gtn_nas.teacher.artifact import read_header
 
 from ..photos import write_photos
 from ..user_spaces import write_space
+from .conftest import Main
 
 COMMAND = [sys.executable, "-c", "from gtn_nas.cli.main import main; main()"]
 
