@@ -24,7 +24,7 @@ def config(tiny_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     return SearchConfig(
         teacher=str(tiny_teacher),
-        space=write_space(tmp_path, "narrow", "relu", "tanh"),
+        space=write_space(tmp_path, "narrow_finals", "relu", "tanh"),
         candidates=16,
         top_k=TOP_K,
         predictor=True,
@@ -109,6 +109,7 @@ def test_a_resume_may_bring_the_predictor_in_and_leave_it_out_again(config):
     assert all(f.predicted_accuracy is None for f in in_order(alone.finals)[LEAST + 1 :])
 
 
+@pytest.mark.slow
 def test_networks_that_train_side_by_side_are_chosen_together(config, ray_local):
     config = changed(config, space="conv_chain", top_k=LEAST)
     first = search(config).finals
@@ -119,7 +120,7 @@ def test_networks_that_train_side_by_side_are_chosen_together(config, ray_local)
 
 
 def test_the_ranking_goes_on_while_too_few_trainings_succeed(config, tmp_path):
-    space = write_space(tmp_path, "failing", "relu", "fail")
+    space = write_space(tmp_path, "failing_finals", "relu", "fail")
     module = tmp_path / "failing.py"
     at_last = 'act == "fail" and scale == "final"'
     module.write_text(
