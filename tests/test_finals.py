@@ -121,7 +121,7 @@ def test_networks_that_train_side_by_side_are_chosen_together(config, ray_local)
 
 def test_the_ranking_goes_on_while_too_few_trainings_succeed(config, tmp_path):
     space = write_space(tmp_path, "failing_finals", "relu", "fail")
-    module = tmp_path / "failing.py"
+    module = tmp_path / "failing_finals.py"
     at_last = 'act == "fail" and scale == "final"'
     module.write_text(
         module.read_text()

@@ -49,7 +49,7 @@ def measured(folder: Path) -> list[dict[str, object]]:
     return load_run(folder).sql("SELECT * FROM latencies ORDER BY created_at")
 
 
-@pytest.mark.parametrize("executor", ["inline", "ray"])
+@pytest.mark.parametrize("executor", ["inline", pytest.param("ray", marks=pytest.mark.slow)])
 def test_latency_is_measured_once_for_each_candidate_and_weighed(config, executor, ray_local):
     wanted = changed(
         config,

@@ -48,6 +48,7 @@ def test_only_a_file_of_ones_own_is_written_into(run_main, small, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was(run_main, small):
     run_main(*small)
     code, _, err = run_main(*small)

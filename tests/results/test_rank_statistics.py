@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 
 from gtn_nas.results.rank_statistics import (
     MEASURES,
@@ -32,6 +32,14 @@ def test_spearman_agrees_with_scipy_where_that_is_defined(values, rng):
     score, truth = np.array(values, float), np.array(rng.sample(range(99), len(values)), float)
     expected = spearmanr(score, truth).statistic if len(set(values)) > 1 else 0.0
     assert spearman(score, truth) == pytest.approx(expected, abs=1e-12)
+
+
+@given(st.lists(st.integers(0, 5), min_size=3, max_size=30), st.randoms(use_true_random=False))
+def test_kendall_agrees_with_scipy_ties_included(values, rng):
+    score, truth = np.array(values, float), np.array([rng.randrange(5) for _ in values], float)
+    constant = len(set(values)) == 1 or len(set(truth)) == 1
+    expected = 0.0 if constant else kendalltau(score, truth).statistic
+    assert kendall(score, truth) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_constant_score_says_nothing():
