@@ -25,7 +25,7 @@ class Coin(SearchSpace):
     """Two sides; nothing is ever built."""
 
     name = "coin"
-    choices = {"side": ("heads", "tails")}  # noqa: RUF012
+    choices = {"side": ("heads", "tails")}  # noqa: RUF012  # never changed
 
     def build(self, *arguments, **options):
         raise AssertionError("a toy candidate is not built")
