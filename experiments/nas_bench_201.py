@@ -7,6 +7,7 @@ Not an experiment itself; ``nas_bench_201_scores`` fills the table of scores, th
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from experiments.common import TABLES
-from gtn_nas.results.ranking import lower_ranks_first
+from gtn_nas.results.ranking import joint_ranks, lower_ranks_first, score_columns
 from gtn_nas.spaces.nas_bench_201 import NasBench201
 
 SCORES = TABLES / "nas_bench_201_scores.parquet"
@@ -90,15 +90,15 @@ class Cells:
         """Return a score, higher is better, ``(n,)``.
 
         Args:
-            name: a column; one ending in ``*`` is the mean of all that begin like it; several
-                joined by ``+`` count by their mean rank.
+            name: a column; one ending in ``?`` is the mean over seeds; several joined by ``+`` or
+                ``*`` rank together as candidates do (``results/ranking.py``).
         """
-        parts = name.split("+")
+        parts = score_columns(name)
         if len(parts) > 1:
-            ranks: list[Values] = [rankdata(self.score(part)) for part in parts]
-            return np.mean(ranks, axis=0)
-        if name.endswith("*"):
-            chosen = [c for c in self.frame.columns if c.startswith(name[:-1])]
+            losses = {part: (-self.score(part)).tolist() for part in parts}
+            return -np.array(joint_ranks(losses, name))
+        if name.endswith("?"):
+            chosen = fnmatch.filter(self.frame.columns, name)
             values = self.frame[chosen].to_numpy(dtype=float).mean(axis=1)
         else:
             values = self.frame[name].to_numpy(dtype=float)

@@ -7,11 +7,13 @@ distinct cells, differences are paired.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 
 from experiments.common import machine, markdown
 from experiments.nas_bench_201 import Cells, data_argument
 from gtn_nas.results.rank_statistics import MEASURES, Interval, difference, with_interval
+from gtn_nas.results.ranking import score_columns
 
 SHOWN = {
     "spearman": "Spearman",
@@ -33,28 +35,30 @@ SINGLE = (
     "zico",
     "real_accuracy@real32-0",
     "real_loss@real32-0",
-    "real_loss@real32*",
+    "real_loss@real32-?",
     "untrained_loss@gtn-0",
     "proxy_accuracy@gtn-0",
     "proxy_loss@gtn-0",
     "gtn_drop@gtn-0",
     "gtn_improvement@gtn-0",
-    "proxy_loss@gtn*",
-    "real_loss@real128*",
-    "real_loss@real320*",
+    "proxy_loss@gtn-?",
+    "real_loss@real128-?",
+    "real_loss@real320-?",
 )
 SETS = (
+    "jacob_cov+params",
+    "jacob_cov*params",
     "nwot+synflow+params",
     "nwot+synflow+jacob_cov",
-    "nwot+synflow+params+real_loss@real32*",
-    "nwot+synflow+params+proxy_loss@gtn*",
-    "nwot+synflow+jacob_cov+proxy_loss@gtn*",
+    "nwot+synflow+params+real_loss@real32-?",
+    "nwot+synflow+params+proxy_loss@gtn-?",
+    "nwot+synflow+jacob_cov+proxy_loss@gtn-?",
 )
 PAIRS = (
     ("proxy_loss@gtn-0", "real_loss@real32-0"),
-    ("proxy_loss@gtn*", "real_loss@real32*"),
-    ("proxy_loss@gtn*", "params"),
-    ("nwot+synflow+jacob_cov+proxy_loss@gtn*", "nwot+synflow+jacob_cov"),
+    ("proxy_loss@gtn-?", "real_loss@real32-?"),
+    ("proxy_loss@gtn-?", "params"),
+    ("nwot+synflow+jacob_cov+proxy_loss@gtn-?", "nwot+synflow+jacob_cov"),
 )
 
 
@@ -76,10 +80,7 @@ def main() -> None:
 def has(cells: Cells, score: str) -> bool:
     """Tell whether all parts of a score were computed."""
     columns = list(cells.frame.columns)
-    return all(
-        any(c.startswith(part.rstrip("*")) if part.endswith("*") else c == part for c in columns)
-        for part in score.split("+")
-    )
+    return all(fnmatch.filter(columns, part) for part in score_columns(score))
 
 
 def ranking(cells: Cells, scores: Sequence[str]) -> str:

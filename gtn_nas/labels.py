@@ -20,7 +20,7 @@ from gtn_nas.learners import is_held_out, lesson_losses
 from gtn_nas.proxies.size import count_parameters
 from gtn_nas.results.query import load_run
 from gtn_nas.results.rank_statistics import spearman, with_interval
-from gtn_nas.results.ranking import lower_is_better
+from gtn_nas.results.ranking import joint_ranks, lower_ranks_first, score_columns
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.artifact import MeasuredRanking
 from gtn_nas.teacher.inner_loop import Lesson
@@ -75,26 +75,38 @@ def load_labels(run: Path, column: str, space: SearchSpace) -> Labels:
 
     Args:
         run: the run's folder.
-        column: what counts as truth; its name tells whether lower is better.
+        column: what counts as truth: a column, or several joined by ``+`` or ``*``, as candidates
+            are ranked by.
         space: that they must be of.
 
     Raises:
         GtnNasError: the folder is no run, has no such column, or too few candidates in it.
     """
-    rows = load_run(run).query(columns=["key", "space", "choices", column], where="status = 'ok'")
-    found = [row for row in rows if row[column] is not None and row["space"] == space.name]
+    names = score_columns(column)
+    asked = dict.fromkeys(["key", "space", "choices", *names])
+    rows = load_run(run).query(columns=list(asked), where="status = 'ok'")
+    found = [
+        row
+        for row in rows
+        if row["space"] == space.name and all(row[name] is not None for name in names)
+    ]
     if len(found) < LEAST:
         raise ConfigError(
             f"{run} has {len(found)} candidates of {space.name} with a {column}; {LEAST} or more "
             "are needed to learn to rank"
         )
     found.sort(key=lambda row: str(row["key"]))  # the order of a run depends on its workers
-    sign = -1.0 if lower_is_better(column) else 1.0
+    losses = {n: [_loss(n, float(row[n])) for row in found] for n in names}
+    ranks = joint_ranks(losses, column) if len(names) > 1 else losses[column]
     return Labels(
         tuple(space.canonical(Architecture.from_json(r["space"], r["choices"])) for r in found),
-        tuple(sign * float(row[column]) for row in found),
+        tuple(-rank for rank in ranks),
         f"{column} of {run.name}",
     )
+
+
+def _loss(column: str, value: float) -> float:
+    return value if lower_ranks_first(column) else -value
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from gtn_nas.errors import ConfigError
 from gtn_nas.files import whole_file
 from gtn_nas.proxies.names import SIZES, TRAINED, ZERO_COST
 from gtn_nas.results.rank_statistics import MEASURES, Interval, with_interval
-from gtn_nas.results.ranking import mean_ranks
+from gtn_nas.results.ranking import mean_ranks, score_columns
 from gtn_nas.results.schema import Final
 from gtn_nas.searching import OnProgress, Search
 from gtn_nas.spaces import get_space
@@ -174,7 +174,7 @@ def _seconds(score: str, records: Sequence[Record]) -> float | None:
     columns = {c: f"{name}_s" for name, filled in TRAINED.items() for c in filled}
     # Its one more score is a part of what gtn takes.
     columns |= {"gtn_improvement": "gtn_s", **dict.fromkeys(ZERO_COST, "zero_cost_s")}
-    needed = {columns[c] for c in score.split("+") if c in columns}
+    needed = {columns[c] for c in score_columns(score) if c in columns}
     if not needed:
         return None
     return sum(fmean([r.extra.get(name) or 0.0 for r in records]) for name in needed)

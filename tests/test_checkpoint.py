@@ -160,6 +160,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, as_place):
         Checkpoint(place).save(state())
 
 
+@pytest.mark.slow
 def test_a_store_that_does_not_answer_is_named(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")

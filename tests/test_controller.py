@@ -98,7 +98,10 @@ def test_as_many_distinct_candidates_are_evaluated_once_as_were_asked_for(tmp_pa
 
 
 @every_strategy
-@pytest.mark.parametrize("stop_after", [1, 9, 23])
+@pytest.mark.parametrize(
+    "stop_after",
+    [pytest.param(1, marks=pytest.mark.slow), 9, pytest.param(23, marks=pytest.mark.slow)],
+)
 def test_a_run_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, name, stop_after):
     with RunStore.create(tmp_path / "whole", "") as store:
         undisturbed = list(run(store, tmp_path / "log", name, 32))
@@ -113,7 +116,7 @@ def test_a_run_stopped_anywhere_goes_on_as_if_it_had_not_been(tmp_path, name, st
 
 
 @every_strategy
-@pytest.mark.parametrize("killed_after", [3, 20])
+@pytest.mark.parametrize("killed_after", [pytest.param(3, marks=pytest.mark.slow), 20])
 def test_a_run_killed_before_its_last_records_were_written_goes_on_as_well(
     tmp_path, name, killed_after
 ):

@@ -78,7 +78,7 @@ def test_the_ranking_chooses_the_first_and_the_predictor_each_after_them(config)
     assert search(config, resume=True).finals == result.finals
 
 
-@pytest.mark.parametrize("stop_after", [4, LEAST + 1])
+@pytest.mark.parametrize("stop_after", [pytest.param(4, marks=pytest.mark.slow), LEAST + 1])
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(config, stop_after):
     undisturbed = search(changed(config, out=config.out.with_name("undisturbed")))
 

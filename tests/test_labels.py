@@ -12,6 +12,7 @@ from gtn_nas.errors import ConfigError, QueryError, RunFolderError
 from gtn_nas.labels import LEAST, LabelledSampler, Labels, RankingGoal, load_labels
 from gtn_nas.learners import is_held_out, lesson_losses
 from gtn_nas.proxies.size import count_parameters
+from gtn_nas.results.ranking import mean_ranks
 from gtn_nas.spaces import get_space
 from gtn_nas.teacher.curriculum import real_lesson
 from gtn_nas.trial import Status
@@ -63,6 +64,25 @@ def test_who_failed_or_has_no_truth_is_left_out_and_the_largest_budget_counts(tm
     labels = load_labels(write_run(tmp_path / "run", records), "real_loss", SPACE)
     assert set(labels.architectures) == {*good, twice}
     assert labels.truths[labels.architectures.index(twice)] == -0.125
+
+
+@pytest.mark.parametrize("how", ["+", "*"])
+def test_several_columns_count_as_they_rank_candidates(tmp_path, how):
+    records = [
+        labelled(a, params=size, extra={"nwot": float(-size % 7)})
+        for size, a in enumerate(architectures(LEAST))
+    ]
+    column = f"params{how}nwot"
+    labels = load_labels(write_run(tmp_path / "run", records), column, SPACE)
+    expected = {r.key: -rank for r, rank in zip(records, mean_ranks(records, column), strict=True)}
+    assert {a.key: t for a, t in zip(labels.architectures, labels.truths, strict=True)} == expected
+
+
+def test_a_larger_network_counts_as_the_better_one(tmp_path):
+    records = [labelled(a, params=size) for size, a in enumerate(architectures(LEAST))]
+    labels = load_labels(write_run(tmp_path / "run", records), "params", SPACE)
+    best = max(zip(labels.truths, labels.architectures, strict=True), key=lambda pair: pair[0])[1]
+    assert best == records[-1].architecture
 
 
 def test_a_run_that_cannot_be_learned_from_is_refused(tmp_path):

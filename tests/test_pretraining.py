@@ -152,7 +152,7 @@ def test_the_same_settings_give_the_same_teacher(config):
     assert content(one)[1] != content(other)[1]
 
 
-@pytest.mark.parametrize("after", [3, ITERATIONS])
+@pytest.mark.parametrize("after", [3, pytest.param(ITERATIONS, marks=pytest.mark.slow)])
 def test_a_resumed_run_takes_the_steps_that_are_left_and_ends_as_an_undisturbed_one(config, after):
     undisturbed = content(finished(config("undisturbed")))
     abandon(config(), after)
@@ -269,7 +269,9 @@ def test_a_teacher_that_learns_to_rank_is_measured_and_ends_as_its_best(ranking)
     assert header.meta_training["ranking_weight"] == 0.5
 
 
-@pytest.mark.parametrize("after", [1, 2, 3])
+@pytest.mark.parametrize(
+    "after", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_a_resumed_ranking_ends_as_an_undisturbed_one(ranking, after):
     undisturbed = content(finished(ranking("undisturbed")))
     abandon(ranking(), after)

@@ -87,6 +87,7 @@ def test_a_killed_worker_costs_its_learner_not_the_run(config, by_value, tmp_pat
     assert run.trainer.skipped == 0
 
 
+@pytest.mark.slow
 def test_workers_may_change_on_resume_and_their_number_may_not_change_the_mean(config, by_value):
     undisturbed = content(finished(config("undisturbed", workers=2)))
     abandon(config(workers=2), after=3)

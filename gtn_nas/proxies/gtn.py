@@ -21,6 +21,10 @@ EARLY_SHARE = 4
 """An early score is taken after so small a part of the lesson: 8 of 32 steps."""
 
 
+LATE_SHARE = 4
+"""The training loss is taken over so small a part of the lesson, its end."""
+
+
 class GtnProxy:
     """What a candidate reaches on real images after the first ``budget`` steps of the lesson.
 
@@ -104,14 +108,22 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
     return Scores(columns, sum(s.train_s for s in scores), sum(s.eval_s for s in scores))
 
 
-def score_after(learner: nn.Module, lesson: Lesson, data: ProxyData) -> Scores:
+def score_after(
+    learner: nn.Module, lesson: Lesson, data: ProxyData, *, training: bool = False
+) -> Scores:
     """Teach a learner on a lesson, re-estimate its batch statistics and score it.
+
+    Args:
+        learner: a fresh network.
+        lesson: what it is taught.
+        data: real images.
+        training: whether to tell its loss on the lesson's last batches too.
 
     Raises:
         FloatingPointError: parameters or scores are not finite.
     """
     started = time.perf_counter()
-    teach(learner, lesson)
+    losses = teach(learner, lesson)
     _finish(data)
     taught = time.perf_counter()
     estimate_batch_statistics(learner, data.calibration)
@@ -119,6 +131,10 @@ def score_after(learner: nn.Module, lesson: Lesson, data: ProxyData) -> Scores:
     if not math.isfinite(loss):
         raise FloatingPointError("the loss on validation images is not finite")
     columns = {"proxy_accuracy": accuracy, "proxy_loss": loss}
+    if training:
+        columns["proxy_training_loss"] = (
+            losses[-math.ceil(lesson.steps / LATE_SHARE) :].mean().item()
+        )
     return Scores(columns, taught - started, time.perf_counter() - taught)
 
 

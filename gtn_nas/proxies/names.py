@@ -15,7 +15,7 @@ TRAINED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "gtn": ("proxy_accuracy", "proxy_loss", "gtn_drop"),
         "gtn_improvement": ("gtn_improvement",),
         "gtn_untrained": ("untrained_accuracy", "untrained_loss"),
-        "real_steps": ("real_accuracy", "real_loss"),
+        "real_steps": ("real_accuracy", "real_loss", "real_training_loss"),
     }
 )
 """Proxies that train a candidate, and their columns."""

@@ -10,7 +10,7 @@ from gtn_nas.errors import ConfigError, UnknownNameError
 from gtn_nas.results.columns import MEASURES
 from gtn_nas.results.limits import Limit
 from gtn_nas.results.pareto import front
-from gtn_nas.results.ranking import loss_of, mean_ranks, rank_loss, ranked, score_columns
+from gtn_nas.results.ranking import joint, loss_of, mean_ranks, rank_loss, ranked, score_columns
 from gtn_nas.trial import Record, Status
 
 
@@ -48,6 +48,8 @@ class Goals:
             UnknownNameError: a column is none of these.
             ConfigError: a limit cannot be read, or a column is there twice.
         """
+        if "+" in rank_by and "*" in rank_by:
+            raise ConfigError(f"the score {rank_by!r} joins columns by + and by *; use one of them")
         goals = cls(rank_by, tuple(objectives), tuple(map(Limit.parse, limits)))
         named = [("column to rank by", name) for name in goals.score]
         named += [("objective", name) for name in objectives]
@@ -90,7 +92,7 @@ class Goals:
             )
         objectives = tuple(name for name in self.objectives if name not in columns)
         limits = tuple(limit for limit in self.limits if limit.column not in columns)
-        return Goals("+".join(score), objectives, limits)
+        return Goals(joint(self.rank_by).join(score), objectives, limits)
 
     def ranked(self, records: Iterable[Record]) -> list[Record]:
         """Sort candidates best first; see ``ranking.ranked``."""

@@ -1,14 +1,17 @@
 """The one order of candidates, for records in memory and for SQL.
 
 A score is a column, or several joined by ``+``, which count by the mean of a candidate's ranks in
-them (as proxies are voted in Abdelfattah et al. 2021, arXiv 2101.08134, section 4.3).
+them (as proxies are voted in Abdelfattah et al. 2021, arXiv 2101.08134, section 4.3). Joined by
+``*`` they count by the geometric mean of the places from the bottom (as the logarithms of ranks are
+summed in Lee & Ham 2024, arXiv 2403.19232, section 3.3): whoever is poor in one column is poor.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -24,7 +27,12 @@ SIZES = frozenset({"params", "flops", "depth"})
 
 def score_columns(rank_by: str) -> tuple[str, ...]:
     """Return the columns of a score."""
-    return tuple(name.strip() for name in rank_by.split("+"))
+    return tuple(name.strip() for name in rank_by.split(joint(rank_by)))
+
+
+def joint(rank_by: str) -> str:
+    """Return what joins the columns of a score, ``+`` or ``*``."""
+    return "*" if "*" in rank_by else "+"
 
 
 def lower_is_better(column: str) -> bool:
@@ -50,8 +58,18 @@ def mean_ranks(records: Sequence[Record], rank_by: str) -> list[float]:
 
     A missing or non-finite value ranks after every other.
     """
-    by_column = [_ranks([rank_loss(r, name) for r in records]) for name in score_columns(rank_by)]
-    return [fmean(ranks) for ranks in zip(*by_column, strict=True)]
+    losses = {name: [rank_loss(r, name) for r in records] for name in score_columns(rank_by)}
+    return joint_ranks(losses, rank_by)
+
+
+def joint_ranks(losses: Mapping[str, Sequence[float | None]], rank_by: str) -> list[float]:
+    """Return the same from the values of each column, such that lower is better."""
+    by_column = [_ranks(losses[name]) for name in score_columns(rank_by)]
+    if joint(rank_by) == "+":
+        return [fmean(ranks) for ranks in zip(*by_column, strict=True)]
+    below = len(by_column[0]) + 1  # the last of all stands on place 1 from the bottom
+    places = zip(*([below - rank for rank in ranks] for ranks in by_column), strict=True)
+    return [below - math.prod(p) ** (1 / len(by_column)) for p in places]
 
 
 def ranked(
@@ -116,7 +134,7 @@ def order_by(rank_by: str, columns: Collection[str], limits: Sequence[Limit] = (
     standing = [f"status <> '{Status.OK}'", f"NOT ({within(limits, columns)})", "budget DESC"]
     score = [name for name in score_columns(rank_by) if name in columns]
     if len(score) > 1:
-        terms = [" + ".join(_sql_rank(name, standing) for name in score)]
+        terms = [_sql_joint_rank(score, joint(rank_by), standing)]
     else:
         terms = [_sql_order(name, lower_ranks_first(name)) for name in score]
     ties = [_sql_order(name, lower=True) for name in ("proxy_loss", "params") if name in columns]
@@ -133,9 +151,23 @@ def _sql_finite(column: str) -> str:
     return f"CASE WHEN isfinite({value}::DOUBLE) THEN {value} END"
 
 
+def _sql_joint_rank(score: Sequence[str], how: str, standing: Sequence[str]) -> str:
+    """Return the SQL of what sorts candidates of equal standing by several columns."""
+    ranks = [_sql_rank(name, standing) for name in score]
+    if how == "+":
+        return " + ".join(ranks)
+    below = f"(count(*) OVER (PARTITION BY {_group(standing)}) + 1)"
+    product = " * ".join(f"({below} - {rank})" for rank in ranks)
+    return f"{below} - pow({product}, 1.0 / {len(score)})"
+
+
+def _group(standing: Sequence[str]) -> str:
+    return ", ".join(term.removesuffix(" DESC") for term in standing)
+
+
 def _sql_rank(column: str, standing: Sequence[str]) -> str:
     """Return the SQL of a candidate's rank among those of equal standing."""
-    group = ", ".join(term.removesuffix(" DESC") for term in standing)
+    group = _group(standing)
     order = _sql_order(column, lower_ranks_first(column))
     peers = f"count(*) OVER (PARTITION BY {group}, {_sql_finite(column)})"
     return f"(rank() OVER (PARTITION BY {group} ORDER BY {order}) + ({peers} - 1) / 2.0)"

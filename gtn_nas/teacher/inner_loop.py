@@ -8,8 +8,9 @@ the meta-loss uses the statistics of its own large real batch: the differentiabl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -72,10 +73,12 @@ class LearnerState:
     Attributes:
         parameters: the learner's parameters, by name.
         velocity: of SGD with momentum, by the same names.
+        loss: on the batch of the step that led here, before that step; NaN at the start.
     """
 
     parameters: Parameters
     velocity: Parameters
+    loss: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
 
     @classmethod
     def start(cls, learner: nn.Module) -> LearnerState:
@@ -88,6 +91,7 @@ class LearnerState:
         return LearnerState(
             {n: p.detach().requires_grad_() for n, p in self.parameters.items()},
             {n: v.detach() for n, v in self.velocity.items()},
+            self.loss.detach(),
         )
 
     def leaves(self) -> LearnerState:
@@ -127,11 +131,11 @@ def sgd_step(
             for (name, old), gradient in zip(state.velocity.items(), gradients, strict=True)
         }
         parameters = {n: old - rate * velocity[n] for n, old in state.parameters.items()}
-    return LearnerState(parameters, velocity)
+    return LearnerState(parameters, velocity, loss)
 
 
-def unroll(learner: nn.Module, lesson: Lesson) -> Iterator[tuple[int, Parameters]]:
-    """Train by SGD with momentum, yielding the parameters after every step.
+def unroll(learner: nn.Module, lesson: Lesson) -> Iterator[LearnerState]:
+    """Train by SGD with momentum, yielding where every step ends.
 
     Args:
         learner: a network in training mode; its own parameters are the start and stay unchanged.
@@ -140,24 +144,30 @@ def unroll(learner: nn.Module, lesson: Lesson) -> Iterator[tuple[int, Parameters
     state = LearnerState.start(learner)
     for step in range(lesson.steps):
         state = sgd_step(learner, state, lesson, step).detached()
-        yield step, state.parameters
+        yield state
 
 
-def teach(learner: nn.Module, lesson: Lesson) -> nn.Module:
+def teach(learner: nn.Module, lesson: Lesson) -> Tensor:
     """Train ``learner`` in place on every batch of the lesson.
+
+    Returns:
+        The loss on each batch before its step, ``(T,)``.
 
     Raises:
         FloatingPointError: a parameter became non-finite.
     """
     learner.train()
-    *_, (_, parameters) = unroll(learner, lesson)
+    losses, parameters = list[Tensor](), Parameters()
+    for state in unroll(learner, lesson):
+        parameters = state.parameters
+        losses.append(state.loss)
     with torch.no_grad():
         for name, parameter in learner.named_parameters():
             parameter.copy_(parameters[name])
     total = torch.stack([p.detach().sum() for p in parameters.values()]).sum()
     if not torch.isfinite(total):
         raise FloatingPointError("parameters became non-finite")
-    return learner
+    return torch.stack(losses)
 
 
 @torch.no_grad()

@@ -216,7 +216,10 @@ def search_process(folder: Path, *arguments: object) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.parametrize(("act", "code"), [("kill", -9), ("interrupt", 130), ("terminate", 143)])
+@pytest.mark.parametrize(
+    ("act", "code"),
+    [("kill", -9), ("interrupt", 130), pytest.param("terminate", 143, marks=pytest.mark.slow)],
+)
 def test_a_search_that_is_ended_goes_on_where_it_was(tmp_path, small, run_main, act, code):
     space = write_space(tmp_path, f"own_{act}", "relu", act)
     size = ["--space", space, "--candidates", 16, "--out", "run"]

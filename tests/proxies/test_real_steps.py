@@ -5,8 +5,9 @@ from gtn_nas.proxies.base import seed_of
 from gtn_nas.proxies.gtn import GtnProxy
 from gtn_nas.proxies.real_steps import RealStepsProxy
 from gtn_nas.teacher.curriculum import real_lesson
+from gtn_nas.teacher.inner_loop import teach
 
-from .candidates import STEPS, run, trial
+from .candidates import STEPS, build, run, trial
 
 BATCH = 32
 RATES, MOMENTA = torch.full((STEPS,), 0.2), torch.full((STEPS,), 0.5)
@@ -26,6 +27,11 @@ def as_real(scores):
     return {f"real_{name}": scores[f"proxy_{name}"] for name in ("accuracy", "loss")}
 
 
+def after_real_steps(proxy, candidate, data):
+    scores = run(proxy, candidate, data)
+    return {name: scores[name] for name in ("real_accuracy", "real_loss")}
+
+
 def test_a_candidate_learns_from_real_images(proxy, data):
     scores = run(proxy, trial(), data)
     assert scores.keys() == proxy.directions.keys()
@@ -36,9 +42,13 @@ def test_a_candidate_learns_from_real_images(proxy, data):
 def test_the_seed_decides_which_images_a_candidate_sees(proxy, training, data):
     rng = torch.Generator().manual_seed(5)
     lesson = real_lesson(*training, BATCH, RATES, MOMENTA, rng)
-    assert run(proxy, trial(seed=5), data) == as_real(run(GtnProxy(lesson), trial(seed=5), data))
+    assert after_real_steps(proxy, trial(seed=5), data) == as_real(
+        run(GtnProxy(lesson), trial(seed=5), data)
+    )
     other = real_lesson(*training, BATCH, RATES, MOMENTA, torch.Generator().manual_seed(6))
-    assert run(proxy, trial(seed=5), data) != as_real(run(GtnProxy(other), trial(seed=5), data))
+    assert after_real_steps(proxy, trial(seed=5), data) != as_real(
+        run(GtnProxy(other), trial(seed=5), data)
+    )
 
 
 def test_a_score_does_not_depend_on_what_was_scored_before(proxy, data):
@@ -50,6 +60,15 @@ def test_a_score_does_not_depend_on_what_was_scored_before(proxy, data):
 @pytest.mark.parametrize("budget", [1, 7])
 def test_it_takes_all_its_steps_whatever_the_budget(proxy, data, budget):
     assert run(proxy, trial(budget=budget), data) == run(proxy, trial(), data)
+
+
+@pytest.mark.parametrize(("steps", "late"), [(1, 1), (4, 1), (5, 2), (8, 2)])
+def test_the_training_loss_is_that_of_the_last_quarter_of_the_steps(training, data, steps, late):
+    rates, momenta = RATES[:1].expand(steps), MOMENTA[:1].expand(steps)
+    lesson = real_lesson(*training, BATCH, rates, momenta, torch.Generator().manual_seed(5))
+    losses = teach(build(trial(seed=5)), lesson)
+    scores = run(RealStepsProxy(*training, BATCH, rates, momenta), trial(seed=5), data)
+    assert scores["real_training_loss"] == pytest.approx(losses[-late:].mean().item())
 
 
 def test_seeds_are_averaged_over(training, data):

@@ -146,6 +146,18 @@ def test_the_front_weighs_score_against_objectives():
     assert both.wanted(ranking) == both.front(ranking)
 
 
+def test_a_score_that_mixes_the_two_joints_is_refused():
+    with pytest.raises(ConfigError, match="joins columns by \\+ and by \\*; use one of them"):
+        Goals.parse("params+flops*proxy_loss", (), ())
+
+
+def test_what_is_known_late_is_left_out_of_a_score_as_it_was_joined():
+    columns = {"params", "proxy_loss", "latency_ms"}
+    for how in "+*":
+        goals = Goals.parse(how.join(["params", "latency_ms", "proxy_loss"]), (), (), columns)
+        assert goals.without({"latency_ms"}).rank_by == f"params{how}proxy_loss"
+
+
 def test_the_front_of_an_aggregate_weighs_mean_ranks():
     """The first has the best accuracy, and still is worse in the score than the second."""
     both = goals("proxy_accuracy+synflow", objectives=["params"])

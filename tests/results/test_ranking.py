@@ -48,6 +48,9 @@ AGGREGATES = [
     "proxy_loss + params + proxy_accuracy",
     "nothing+synflow",
     "nothing+train_s",
+    "proxy_accuracy*synflow",
+    "proxy_loss * params * proxy_accuracy",
+    "nothing*synflow",
 ]
 
 
@@ -136,6 +139,20 @@ def test_equal_values_share_their_rank(values):
     assert mean_ranks(records, "proxy_accuracy+proxy_loss") == list((by_accuracy + by_loss) / 2)
 
 
+def test_a_product_of_columns_ranks_by_places_from_the_bottom():
+    records = keyed(a=(0.9, 1.0), b=(0.8, 3.0), c=(0.7, 4.0), d=(0.6, 2.0))
+    places = [4 * 1, 3 * 3, 2 * 4, 1 * 2]
+    assert mean_ranks(records, "proxy_accuracy*synflow") == [5 - p**0.5 for p in places]
+    assert [r.key for r in ranked(records, "proxy_accuracy*synflow")] == ["b", "c", "a", "d"]
+    assert [r.key for r in ranked(records, BOTH)] == ["b", "c", "a", "d"]
+
+
+def test_whoever_is_last_in_one_column_of_a_product_is_poor():
+    records = keyed(a=(0.9, 1.0), b=(0.8, 2.0), c=(0.7, 3.0), d=(0.6, 4.0), e=(0.95, 0.0))
+    assert set(mean_ranks(records, BOTH)) == {3}
+    assert [r.key for r in ranked(records, "proxy_accuracy*synflow")] == ["b", "a", "c", "d", "e"]
+
+
 def test_whoever_lacks_a_column_ranks_last_by_that_column_only():
     records = keyed(a=(0.9, None), b=(0.8, 3.0), c=(0.7, 2.0), d=(0.6, 1.0), e=(None, math.nan))
     assert mean_ranks(records, "synflow") == [4.5, 1, 2, 3, 4.5]
@@ -189,6 +206,7 @@ def test_the_larger_network_ranks_first_and_costs_more():
 def test_columns_of_a_score_may_be_spaced():
     assert score_columns("a") == ("a",)
     assert score_columns(" a + b+c ") == ("a", "b", "c")
+    assert score_columns(" a * b*c ") == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(

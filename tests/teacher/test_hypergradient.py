@@ -103,8 +103,8 @@ def test_a_gradient_is_that_of_finite_differences():
     moved = lesson.detached()
 
     def loss():
-        *_, (_, parameters) = unroll(learner, moved)
-        logits = functional_call(learner, parameters, (real.images,))
+        *_, state = unroll(learner, moved)
+        logits = functional_call(learner, state.parameters, (real.images,))
         return F.cross_entropy(logits, real.labels).item()
 
     for tensor, found in zip(moved.tensors, gradient.tensors, strict=True):

@@ -30,8 +30,8 @@ def lesson(digits):
 
 def learned(learner, lesson, steps=None):
     """The parameters after so many steps."""
-    *_, (_, parameters) = unroll(learner, lesson.first(steps or lesson.steps))
-    return parameters
+    *_, state = unroll(learner, lesson.first(steps or lesson.steps))
+    return state.parameters
 
 
 @every_norm
@@ -41,13 +41,15 @@ def test_every_step_is_that_of_torch_s_sgd(lesson, norm, sizes):
     learner = make_learner(norm=norm).double().train()
     twin = copy.deepcopy(learner)
     sgd = torch.optim.SGD(twin.parameters(), lr=0.1)
-    for step, parameters in unroll(learner, lesson):
+    for step, state in enumerate(unroll(learner, lesson)):
         group = sgd.param_groups[0]
         group["lr"], group["momentum"] = (size[step].item() for size in sizes)
         sgd.zero_grad()
-        F.cross_entropy(twin(lesson.images[step]), lesson.labels[step]).backward()
+        loss = F.cross_entropy(twin(lesson.images[step]), lesson.labels[step])
+        loss.backward()
         sgd.step()
-        torch.testing.assert_close(parameters, weights(twin), rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(state.loss, loss.detach())
+        torch.testing.assert_close(state.parameters, weights(twin), rtol=1e-6, atol=1e-8)
     assert step == T - 1
 
 
@@ -63,8 +65,10 @@ def test_certain_probabilities_teach_as_classes_do(lesson):
 def test_unrolling_leaves_the_learner_as_it_was_and_teaching_does_not(lesson):
     learner = make_learner().double()
     before, after = weights(learner), learned(learner, lesson)
+    on_the_way = [state.loss for state in unroll(learner, lesson)]
     assert are_equal(weights(learner), before)
-    assert teach(learner, lesson) is learner
+    losses = teach(learner, lesson)
+    torch.testing.assert_close(losses, torch.stack(on_the_way))
     assert are_equal(weights(learner), after)
     assert not are_equal(after, before)
 
@@ -74,8 +78,9 @@ def test_the_first_steps_of_a_lesson_are_a_lesson(lesson, steps):
     learner = make_learner().double()
     first = lesson.first(steps)
     assert first.steps == steps
-    on_the_way = [parameters for _, parameters in unroll(learner, lesson)][steps - 1]
-    assert are_equal(weights(teach(learner, first)), on_the_way)
+    on_the_way = [state.parameters for state in unroll(learner, lesson)][steps - 1]
+    teach(learner, first)
+    assert are_equal(weights(learner), on_the_way)
 
 
 def test_a_lesson_has_no_more_steps_than_batches(lesson):
@@ -112,7 +117,8 @@ def norms_with_inputs(learner, images):
 
 @every_norm
 def test_running_statistics_become_those_of_the_given_images(lesson, norm):
-    learner = teach(make_learner(norm=norm).double(), lesson)  # which leaves other statistics
+    learner = make_learner(norm=norm).double()
+    teach(learner, lesson)  # which leaves other statistics
     images = lesson.images.flatten(0, 1)[:40]
     estimate_batch_statistics(learner, lesson.images[0] * 3)  # as does an earlier estimate
     estimate_batch_statistics(learner, images)
