@@ -97,7 +97,8 @@ class SearchConfig(DataConfig):
             fully, or at the small one.
         latency_batch: images in a forward pass whose latency is measured.
         rank_by: column that ranks the candidates, or several joined by ``+`` that rank them by
-            their mean rank; the larger network is the better one here.
+            their mean rank, or by ``*`` for the geometric mean; the larger network is the better
+            one here.
         objectives: columns weighed against it; the Pareto front is shown, and trained fully.
         limits: conditions such as ``params<=100000``; what is beyond ranks last, is never trained
             fully, and is infeasible to the strategy.
@@ -124,7 +125,7 @@ class SearchConfig(DataConfig):
     real_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     zero_cost_scale: Literal["proxy", "final"] = "final"
     latency_batch: PositiveInt = 1
-    rank_by: str = "proxy_accuracy"
+    rank_by: str = "jacob_cov*params*proxy_loss"
     objectives: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     executor: Literal["ray", "inline"] = "ray"

@@ -55,6 +55,7 @@ def test_latency_is_measured_once_for_each_candidate_and_weighed(config, executo
         config,
         executor=executor,
         workers=2,
+        rank_by="proxy_accuracy",
         objectives=("latency_ms",),
         latency_batch=2,
     )
@@ -162,7 +163,8 @@ def test_what_cannot_be_measured_has_a_reason_and_the_run_goes_on(
 ):
     (tmp_path / "own_large.py").write_text(FAILING_AT_FINAL_SCALE)
     monkeypatch.syspath_prepend(tmp_path)
-    wanted = changed(config, space="own_large:Large", objectives=("latency_ms",))
+    goals = {"rank_by": "proxy_accuracy", "objectives": ("latency_ms",)}
+    wanted = changed(config, space="own_large:Large", **goals)
     with caplog.at_level(logging.WARNING):
         result = search(wanted)
     fits = {r.key for r in result.ranking if '"fits":true' in r.choices.replace(" ", "")}

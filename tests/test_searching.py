@@ -112,6 +112,7 @@ def test_objectives_and_limits_decide_what_is_trained_fully(config, strategy):
         config,
         strategy=strategy,
         out=config.out.with_name("limited"),
+        rank_by="proxy_accuracy",
         objectives=("params",),
         limits=(f"params<={sizes[-2]}",),
         top_k=3,
@@ -151,7 +152,8 @@ def test_mean_ranks_of_proxies_without_a_teacher_can_rank(config, strategy):
 def test_all_that_ranks_is_scored_and_no_more(config):
     goals = {"rank_by": "gtn_drop", "objectives": ("real_loss",), "limits": ("nwot>=-1e9",)}
     result = search(changed(config, **goals, top_k=0, proxies=("zico",)))
-    names = {"gtn_drop", "real_accuracy", "real_loss", "nwot", "zico"}
+    real = {"real_accuracy", "real_loss", "real_training_loss"}
+    names = {"gtn_drop", *real, "nwot", "zico"}
     times = {"gtn_s", "real_steps_s", "zero_cost_s"}
     assert all(r.extra.keys() == names | times for r in result.ranking)
     assert result.front

@@ -59,8 +59,8 @@ RealSteps = Annotated[
 RankBy = Annotated[
     str | None,
     typer.Option(
-        help="Column that ranks, or several by their mean rank, e.g. proxy_loss+nwot. "
-        "[default: proxy_accuracy]"
+        help="Column that ranks, or several by the mean of their ranks, e.g. proxy_loss+nwot, or "
+        "by the geometric mean, e.g. 'jacob_cov*params'. [default: jacob_cov*params*proxy_loss]"
     ),
 ]
 

@@ -10,7 +10,7 @@ from gtn_nas.errors import ConfigError, UnknownNameError
 from gtn_nas.results.columns import MEASURES
 from gtn_nas.results.limits import Limit
 from gtn_nas.results.pareto import front
-from gtn_nas.results.ranking import joint, loss_of, mean_ranks, rank_loss, ranked, score_columns
+from gtn_nas.results.ranking import joined, joint, loss_of, mean_ranks, rank_loss, ranked, score_columns
 from gtn_nas.trial import Record, Status
 
 
@@ -57,9 +57,9 @@ class Goals:
         for kind, name in named:
             if name not in columns:
                 raise UnknownNameError(kind, name, columns)
-        wanted = [*goals.score, *objectives]
         for name in set(objectives):
-            if wanted.count(name) > 1:
+            # As a part of the score it may be there too: large networks promise accuracy and cost.
+            if goals.score == (name,) or objectives.count(name) > 1:
                 what = "what candidates are ranked by" if name in goals.score else "named twice"
                 raise ConfigError(f"the objective {name!r} is {what}; leave it out")
         if len(set(goals.score)) < len(goals.score):
@@ -137,8 +137,9 @@ class Goals:
 class RunningLosses:
     """Score and objectives of records one after the other, such that lower is better.
 
-    A score of several columns becomes the mean share of earlier records that are better, since
-    nothing else of it is known before a search has ended. A failed record has none of them.
+    A score of several columns becomes the mean share of earlier records that are better, taken as
+    the mean of ranks is, since nothing else of it is known before a search has ended. A failed
+    record has none of them.
     """
 
     def __init__(self, goals: Goals) -> None:
@@ -164,4 +165,4 @@ class RunningLosses:
             seen = self._seen[name]
             shares.append((bisect_left(seen, loss) + 0.5) / (len(seen) + 1))
             insort(seen, loss)
-        return sum(shares) / len(shares)
+        return joined(shares, 1.0, joint(self.goals.rank_by))

@@ -65,11 +65,21 @@ def mean_ranks(records: Sequence[Record], rank_by: str) -> list[float]:
 def joint_ranks(losses: Mapping[str, Sequence[float | None]], rank_by: str) -> list[float]:
     """Return the same from the values of each column, such that lower is better."""
     by_column = [_ranks(losses[name]) for name in score_columns(rank_by)]
-    if joint(rank_by) == "+":
-        return [fmean(ranks) for ranks in zip(*by_column, strict=True)]
     below = len(by_column[0]) + 1  # the last of all stands on place 1 from the bottom
-    places = zip(*([below - rank for rank in ranks] for ranks in by_column), strict=True)
-    return [below - math.prod(p) ** (1 / len(by_column)) for p in places]
+    return [joined(ranks, below, joint(rank_by)) for ranks in zip(*by_column, strict=True)]
+
+
+def joined(ranks: Sequence[float], below: float, how: str) -> float:
+    """Return the mean of one candidate's ranks, lower is better.
+
+    Args:
+        ranks: one in each column.
+        below: the rank after the last.
+        how: ``+`` for the arithmetic mean, ``*`` for the geometric one of what is below each rank.
+    """
+    if how == "+":
+        return fmean(ranks)
+    return below - math.prod(below - rank for rank in ranks) ** (1 / len(ranks))
 
 
 def ranked(

@@ -44,7 +44,7 @@ def test_a_search_prints_a_ranking_finals_and_paths(run_main, small):
 
 
 def test_objectives_and_limits_can_be_repeated_and_the_front_is_shown(run_main, small):
-    goals = ["--objective", "params", "--objective", "flops"]
+    goals = ["--rank-by", "proxy_accuracy", "--objective", "params", "--objective", "flops"]
     limits = ["--limit", "params<=20000", "--limit", "flops<=9e9"]
     options = ["--strategy", "optuna", "--sampler", "NSGAIISampler", *goals, *limits]
     code, out, err = run_main(*small, *options, "--candidates", 12, "--out", "run")
@@ -65,7 +65,8 @@ def test_objectives_and_limits_can_be_repeated_and_the_front_is_shown(run_main, 
 
 
 def test_latencies_are_measured_and_their_front_is_shown(run_main, small):
-    options = ["--objective", "latency_ms", "--latency-batch", 3, "--out", "run"]
+    goals = ["--rank-by", "proxy_accuracy", "--objective", "latency_ms"]
+    options = [*goals, "--latency-batch", 3, "--out", "run"]
     code, out, err = run_main(*small, *options)
     assert code == 0, err
     assert "latencies: 5/5" in err

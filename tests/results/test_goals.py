@@ -48,9 +48,19 @@ def test_a_score_of_unknown_or_equal_columns_is_refused(rank_by, text):
         goals(rank_by)
 
 
-def test_a_column_of_the_score_is_no_objective():
+def test_the_whole_score_is_no_objective_and_a_part_of_it_may_be():
     with pytest.raises(ConfigError, match="'params' is what candidates are ranked by"):
-        goals("synflow+params", objectives=["params"])
+        goals("params", objectives=["params"])
+    assert goals("synflow+params", objectives=["params"]).columns == ("synflow", "params")
+
+
+def test_size_in_the_score_promises_accuracy_and_as_objective_it_costs():
+    both = goals("synflow*params", objectives=["params"])
+    large, small, poor = (
+        replace(record(i, params=p, extra={"synflow": s}), key=f"{i}")
+        for i, (p, s) in enumerate([(30, 3.0), (10, 2.0), (20, 1.0)])
+    )
+    assert both.front(both.ranked([poor, small, large])) == [large, small]
 
 
 def test_columns_are_named_once_and_those_of_the_score_first():
