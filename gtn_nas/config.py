@@ -37,6 +37,7 @@ RESUMABLE = frozenset(
         "candidates",
         "top_k",
         "predictor",
+        "halve_finals",
         "executor",
         "workers",
         "cpus_per_worker",
@@ -86,6 +87,8 @@ class SearchConfig(DataConfig):
         top_k: how many of the best are fully trained.
         predictor: after the first ten of them, choose each next one by a random forest that learns
             from choices, proxies and those that have ended; ``top_k`` counts both kinds.
+        halve_finals: end full trainings that are behind after an eighth, a quarter or half of the
+            epochs (asynchronous successive halving); ``top_k`` counts them too.
         proxies: what scores candidates beside what ``rank_by``, objectives and limits need:
             ``gtn``, ``gtn_improvement``, ``gtn_untrained``, ``real_steps``, a zero-cost proxy, or
             ``latency``.
@@ -118,6 +121,7 @@ class SearchConfig(DataConfig):
     candidates: PositiveInt = 200
     top_k: Annotated[int, Field(ge=0)] = 3
     predictor: bool = False
+    halve_finals: bool = False
     proxies: Names = ()
     proxy_seeds: PositiveInt = 1
     real_steps: PositiveInt = 32

@@ -14,7 +14,8 @@ from gtn_nas.preparation import Evaluation
 from gtn_nas.proxies.size import count_flops, count_parameters
 from gtn_nas.results.schema import Final
 from gtn_nas.results.store import RunStore
-from gtn_nas.training.final import FinalJob, FinalOutcome, FinalTask, OnReport
+from gtn_nas.training.final import Ends, FinalJob, FinalOutcome, FinalTask, OnReport
+from gtn_nas.training.halving import Halving
 from gtn_nas.training.train import EpochReport, FinalConfig
 from gtn_nas.trial import Record, Status, derived_seed
 
@@ -53,6 +54,7 @@ class Finals:
         task = FinalConfig(epochs=config.final_epochs)
         self.task = FinalTask(evaluation.space, evaluation.dataset, task)
         self.folder = store.folder / UNFINISHED
+        self.halving = Halving(config.final_epochs) if config.halve_finals else None
         self._candidates: dict[str, Record] = {}
         self._ranks: dict[str, int] = {}
         self._predicted: dict[str, float] = {}
@@ -71,7 +73,8 @@ class Finals:
         """
         self._candidates = {record.key: record for record in ranking}
         self._ranks = {record.key: place for place, record in enumerate(ranking, start=1)}
-        done = self._reached()
+        settled = (Status.OK, Status.STOPPED)
+        done = {f.key for f in self.store.load_finals() if f.status in settled}
         if self.config.predictor:
             rest = [record for record in wanted if record.key not in done]
             missing = self.config.top_k - (len(wanted) - len(rest))
@@ -149,7 +152,15 @@ class Finals:
             from gtn_nas.training.inline import train_inline
 
             threads = max(int(self.config.cpus_per_worker), 1)
-            train_inline(self.task, jobs, self.folder, on_report, self._record, threads=threads)
+            train_inline(
+                self.task,
+                jobs,
+                self.folder,
+                on_report,
+                self._record,
+                threads=threads,
+                ends=self._ends,
+            )
             return
         from gtn_nas.training.tune_trials import train_with_tune
 
@@ -161,7 +172,12 @@ class Finals:
             self._record,
             cpus=self.config.cpus_per_worker,
             gpus=self._gpus,
+            ends=self._ends,
         )
+
+    @property
+    def _ends(self) -> Ends | None:
+        return None if self.halving is None else self.halving.ends
 
     @property
     def _gpus(self) -> int:

@@ -29,6 +29,8 @@ class Status(StrEnum):
     """It ran out of memory."""
     CRASHED = "crashed"
     """It ended its worker process."""
+    STOPPED = "stopped"
+    """Its full training was ended early, since others were ahead."""
 
 
 def status_of(error: BaseException) -> Status:

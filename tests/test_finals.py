@@ -10,7 +10,7 @@ from gtn_nas import SearchConfig, load_run, search
 from gtn_nas.predictor import LEAST, predict
 from gtn_nas.results.schema import Final
 from gtn_nas.searching import SearchProgress, SearchResult
-from gtn_nas.trial import Record, derived_seed
+from gtn_nas.trial import Record, Status, derived_seed
 
 from .user_spaces import write_space
 
@@ -78,6 +78,19 @@ def test_the_ranking_chooses_the_first_and_the_predictor_each_after_them(config)
     assert search(config, resume=True).finals == result.finals
 
 
+def test_whoever_is_behind_ends_early_and_is_not_trained_again(config):
+    wanted = changed(config, top_k=6, predictor=False, halve_finals=True, final_epochs=8)
+    finals = search(wanted).finals
+    stopped = [f for f in finals if f.status is Status.STOPPED]
+    whole = [f for f in finals if f.status is Status.OK]
+    assert len(finals) == 6
+    assert stopped
+    assert whole
+    assert finals[: len(whole)] == whole
+    assert all(f.test_accuracy is None and f.weights is None for f in stopped)
+    assert search(wanted, resume=True).finals == finals
+
+
 @pytest.mark.parametrize("stop_after", [pytest.param(4, marks=pytest.mark.slow), LEAST + 1])
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(config, stop_after):
     undisturbed = search(changed(config, out=config.out.with_name("undisturbed")))
@@ -128,7 +141,7 @@ def test_the_ranking_goes_on_while_too_few_trainings_succeed(config, tmp_path):
         .replace('act == "fail"', at_last)
         .replace('nn.Tanh() if act == "tanh"', 'nn.Tanh() if act == "fail"')
     )
-    result = search(changed(config, space=space))
+    result = search(changed(config, space=space, rank_by="proxy_accuracy"))
     finals = in_order(result.finals)
     assert sum(f.status == "ok" for f in finals) < LEAST
     assert [f.key for f in finals] == keys(result.ranking[:TOP_K])

@@ -68,6 +68,14 @@ def search(
             "earlier ones. [default: no]",
         ),
     ] = None,
+    halve_finals: Annotated[
+        bool | None,
+        typer.Option(
+            "--halve-finals/--no-halve-finals",
+            help="End full trainings that are behind after an eighth, a quarter or half of their "
+            "epochs. [default: no]",
+        ),
+    ] = None,
     teacher: Teacher = None,
     out: RunFolder = None,
     seed: Seed = None,

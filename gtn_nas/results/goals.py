@@ -10,7 +10,15 @@ from gtn_nas.errors import ConfigError, UnknownNameError
 from gtn_nas.results.columns import MEASURES
 from gtn_nas.results.limits import Limit
 from gtn_nas.results.pareto import front
-from gtn_nas.results.ranking import joined, joint, loss_of, mean_ranks, rank_loss, ranked, score_columns
+from gtn_nas.results.ranking import (
+    joined,
+    joint,
+    loss_of,
+    mean_ranks,
+    rank_loss,
+    ranked,
+    score_columns,
+)
 from gtn_nas.trial import Record, Status
 
 

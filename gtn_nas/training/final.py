@@ -79,6 +79,16 @@ class FinalOutcome:
 OnReport = Callable[[FinalJob, EpochReport], None]
 """Called after every epoch of every final."""
 
+Ends = Callable[[str, EpochReport], bool]
+"""Tells, after every epoch of the final of a key, whether its training ends there."""
+
+
+def stopped(report: EpochReport) -> FinalOutcome:
+    """Return the outcome of a training that was ended early."""
+    reached = f"{report.validation_accuracy:.1%} on validation images"
+    return FinalOutcome(Status.STOPPED, f"ended after epoch {report.epoch} at {reached}")
+
+
 OnFinal = Callable[[FinalJob, FinalOutcome], None]
 """Called when a final has ended."""
 

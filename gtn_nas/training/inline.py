@@ -8,12 +8,14 @@ from pathlib import Path
 import torch
 
 from gtn_nas.training.final import (
+    Ends,
     FinalJob,
     FinalTask,
     OnFinal,
     OnReport,
     load_state,
     save_state,
+    stopped,
     train_final,
 )
 from gtn_nas.training.train import EpochReport, TrainingState
@@ -30,6 +32,7 @@ def train_inline(
     on_final: OnFinal,
     *,
     threads: int = 1,
+    ends: Ends | None = None,
 ) -> None:
     """Train every job; one that was interrupted goes on from its last saved state.
 
@@ -40,11 +43,12 @@ def train_inline(
         on_report: called after every epoch.
         on_final: called after every job.
         threads: intra-operation threads of torch; a Tune trial has as many as it has CPUs.
+        ends: which trainings end early; by default none.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        _train_each(task, jobs, folder, on_report, on_final)
+        _train_each(task, jobs, folder, on_report, on_final, ends)
     finally:
         torch.set_num_threads(before)
 
@@ -55,6 +59,7 @@ def _train_each(
     folder: Path,
     on_report: OnReport,
     on_final: OnFinal,
+    ends: Ends | None,
 ) -> None:
     for job in jobs:
         place = folder / job.architecture.key
@@ -68,6 +73,16 @@ def _train_each(
             if report.epoch % SAVE_EVERY == 0:
                 save_state(state, place)
             on_report(job, report)
+            if ends is not None and ends(job.architecture.key, report):
+                raise _EndedEarly(report)
 
-        outcome = train_final(task, job, resume_from=load_state(place), on_epoch=on_epoch)
+        try:
+            outcome = train_final(task, job, resume_from=load_state(place), on_epoch=on_epoch)
+        except _EndedEarly as ended:
+            outcome = stopped(ended.report)
         on_final(job, outcome)
+
+
+class _EndedEarly(BaseException):  # which is no failure of the candidate
+    def __init__(self, report: EpochReport) -> None:
+        self.report = report

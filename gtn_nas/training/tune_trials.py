@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ray import tune
 
 from gtn_nas.errors import EnvironmentFailure, ResourceError, one_line
 from gtn_nas.training.final import (
+    Ends,
     FinalJob,
     FinalOutcome,
     FinalTask,
@@ -21,6 +22,7 @@ from gtn_nas.training.final import (
     OnReport,
     load_state,
     save_state,
+    stopped,
     train_final,
 )
 from gtn_nas.training.train import EpochReport, TrainingState
@@ -42,6 +44,7 @@ def train_with_tune(
     *,
     cpus: float = 1.0,
     gpus: float = 0.0,
+    ends: Ends | None = None,
 ) -> None:
     """Train every job as a Tune trial on the cluster that this process is connected to.
 
@@ -56,6 +59,7 @@ def train_with_tune(
         on_final: called when a trial has ended, in this process.
         cpus: CPUs, and so threads, of one trial.
         gpus: GPUs of one trial.
+        ends: which trainings end early, asked in this process; by default none.
 
     Raises:
         ResourceError: no node has room for one trial.
@@ -84,6 +88,7 @@ def train_with_tune(
             name=f"finals-{secrets.token_hex(4)}",
             storage_path=str(folder.resolve()),
             callbacks=[_Listener(by_key, on_report, on_final)],
+            stop=None if ends is None else _stop(ends, on_final, by_key),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=1),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
@@ -113,6 +118,21 @@ def _train(
 
     resume_from = load_state(Path(earlier) if earlier else None)
     tune.report({OUTCOME: train_final(task, job, resume_from=resume_from, on_epoch=on_epoch)})
+
+
+def _stop(
+    ends: Ends, on_final: OnFinal, jobs: dict[str, FinalJob]
+) -> Callable[[str, dict[str, Any]], bool]:
+    """Return what Tune asks, in this process, whether a trial ends with a result."""
+
+    def stop(trial_id: str, result: dict[str, Any]) -> bool:
+        key = result["config"]["key"]
+        if REPORT not in result or not ends(key, result[REPORT]):
+            return False
+        on_final(jobs[key], stopped(result[REPORT]))
+        return True
+
+    return stop
 
 
 class _Listener(tune.Callback):  # type: ignore[misc]  # Ray is not typed

@@ -64,7 +64,7 @@ def train(request: pytest.FixtureRequest, tmp_path: Path) -> Train:
         cloudpickle.register_pickle_by_value(fragile)
         how = train_with_tune
 
-    def run(task: FinalTask, jobs: list[FinalJob], epochs: dict[str, list[int]]):
+    def run(task: FinalTask, jobs: list[FinalJob], epochs: dict[str, list[int]], ends=None):
         outcomes: dict[str, FinalOutcome] = {}
         how(
             task,
@@ -72,6 +72,7 @@ def train(request: pytest.FixtureRequest, tmp_path: Path) -> Train:
             tmp_path / "finals",
             lambda job, report: epochs[job.architecture.key].append(report.epoch),
             lambda job, outcome: outcomes.update({job.architecture.key: outcome}),
+            ends=ends,
         )
         return outcomes
 
@@ -91,6 +92,19 @@ def test_every_job_gets_one_outcome_and_one_that_raises_hinders_no_other(task, t
     assert well.trained.test_accuracy == direct.trained.test_accuracy > 0.8
     weights, expected = load(well.weights), load(direct.weights)
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_a_training_that_is_to_end_ends_and_the_others_go_on(task, train):
+    first, second = job(task, "well"), job(task, "well", 1)
+    key, epochs = first.architecture.key, defaultdict(list)
+    outcomes = train(
+        task, [first, second], epochs, ends=lambda k, report: k == key and report.epoch == 3
+    )
+    assert epochs[key] == [1, 2, 3]
+    assert outcomes[key].status is Status.STOPPED
+    assert "ended after epoch 3 at" in (outcomes[key].error or "")
+    assert outcomes[key].weights is None
+    assert outcomes[second.architecture.key].status is Status.OK
 
 
 def test_no_jobs_are_no_work(task, train):
