@@ -5,15 +5,23 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from gtn_nas.errors import ConfigError
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
 def _split(value: object) -> object:
@@ -94,8 +102,10 @@ class SearchConfig(DataConfig):
             ``latency``.
         proxy_seeds: initialisations that the scores of trained candidates are the mean of.
         real_steps: batches of the proxy ``real_steps``.
-        real_learning_rate: learning rate that it starts with.
-        real_momentum: its momentum.
+        real_batch_size: images in one of them.
+        real_learning_rate: learning rate that it starts with and that falls by half a cosine, or
+            one for each step, as ``pretrain --curriculum real_data`` learns them.
+        real_momentum: its momentum, or one for each step.
         zero_cost_scale: whether proxies without training look at the network that would be trained
             fully, or at the small one.
         latency_batch: images in a forward pass whose latency is measured.
@@ -125,8 +135,9 @@ class SearchConfig(DataConfig):
     proxies: Names = ()
     proxy_seeds: PositiveInt = 1
     real_steps: PositiveInt = 32
-    real_learning_rate: PositiveFloat = 0.1
-    real_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    real_batch_size: PositiveInt = 64
+    real_learning_rate: PositiveFloat | tuple[PositiveFloat, ...] = 0.1
+    real_momentum: Momentum | tuple[Momentum, ...] = 0.9
     zero_cost_scale: Literal["proxy", "final"] = "final"
     latency_batch: PositiveInt = 1
     rank_by: str = "jacob_cov*params*proxy_loss"
@@ -140,6 +151,14 @@ class SearchConfig(DataConfig):
     final_epochs: PositiveInt = 60
     address: str | None = None
     out: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_for_each_step(self) -> Self:
+        for name in ("real_learning_rate", "real_momentum"):
+            given = getattr(self, name)
+            if isinstance(given, tuple) and len(given) != self.real_steps:
+                raise ValueError(f"{name} has {len(given)} values for {self.real_steps} real_steps")
+        return self
 
 
 class ValidateConfig(SearchConfig):
@@ -256,6 +275,8 @@ def _problem(kind: type[_Config], item: Any) -> str:
     if item["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, kind.model_fields, n=1)
         return f"unknown setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    if item["type"] == "value_error":  # raised by a check of ours, in its own words
+        return str(item["ctx"]["error"])
     return f"{name}: {item['msg'].lower()} (got {item['input']!r})"
 
 

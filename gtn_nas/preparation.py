@@ -120,6 +120,7 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
     settings = ProxySettings(
         config.proxy_seeds,
         config.real_steps,
+        real_batch_size=config.real_batch_size,
         real_learning_rate=config.real_learning_rate,
         real_momentum=config.real_momentum,
         zero_cost_scale=config.zero_cost_scale,

@@ -40,6 +40,7 @@ from gtn_nas.teacher.artifact import (
     TeacherHeader,
     load_teacher,
     round_to_16_bits,
+    save_step_sizes,
     save_teacher,
 )
 from gtn_nas.teacher.curriculum import RealData, Teacher
@@ -251,15 +252,16 @@ class Pretraining:
         """Return the lesson as it stands; a seed decides orders, fresh noise and real batches."""
         return self.trainer.source.lesson(torch.Generator().manual_seed(seed))
 
-    def finish(self, learners: int = 20) -> tuple[Path | None, float]:
+    def finish(self, learners: int = 20) -> tuple[Path, float]:
         """Round to 16 bits, calibrate, measure, write the artefact and remove the checkpoint.
+
+        The control on real batches is no teacher: its artefact holds settings of ``real_steps``.
 
         Args:
             learners: held-out learners to measure with; twice as many others calibrate.
 
         Returns:
-            The artefact's path (none for the real-data control, which is no teacher), and the mean
-            validation accuracy (0-1) of held-out learners.
+            The artefact's path, and the mean validation accuracy (0-1) of held-out learners.
         """
         teacher = self.trainer.source
         if self.goal is not None and self.goal.best is not None:
@@ -267,10 +269,12 @@ class Pretraining:
         round_to_16_bits(teacher)
         scale = calibrate(teacher.step_sizes, self.lesson, self.examiner, 2 * learners)
         accuracy = self.held_out_accuracy(learners)
-        path: Path | None = None
+        path = self.out
         if isinstance(teacher, Teacher):
-            path = self.out
             save_teacher(teacher, self._header(teacher, accuracy, scale), path)
+        else:
+            path = path.with_suffix(".yaml")
+            save_step_sizes(teacher, path)
         self.checkpoint.remove()
         return path, accuracy
 

@@ -177,9 +177,11 @@ CHANGED = {
     "candidates": 400,
     "top_k": 5,
     "predictor": True,
+    "halve_finals": True,
     "proxies": ("gtn", "nwot"),
     "proxy_seeds": 2,
     "real_steps": 8,
+    "real_batch_size": 32,
     "real_learning_rate": 0.2,
     "real_momentum": 0.5,
     "zero_cost_scale": "proxy",
@@ -219,3 +221,17 @@ def test_a_resume_that_would_mix_results_is_refused_and_the_difference_shown(nam
 def test_all_differences_are_shown_at_once():
     with pytest.raises(ConfigError, match=r"split_seed: 0 -> 2, seed: 0 -> 1; only address, cand"):
         refuse_changes(SearchConfig(), SearchConfig(seed=1, split_seed=2, top_k=1))
+
+
+@pytest.mark.parametrize("name", ["real_learning_rate", "real_momentum"])
+def test_step_sizes_are_one_for_all_steps_or_one_for_each(name):
+    assert getattr(parse(SearchConfig, {name: [0.5, 0.25], "real_steps": 2}), name) == (0.5, 0.25)
+    with pytest.raises(ConfigError, match=f"^{name} has 2 values for 3 real_steps$"):
+        parse(SearchConfig, {name: [0.5, 0.25], "real_steps": 3})
+
+
+def test_a_config_of_step_sizes_reads_back_equal(tmp_path):
+    sizes = {"real_learning_rate": [0.5, 0.25], "real_momentum": [0.0, 0.9], "real_steps": 2}
+    config = parse(SearchConfig, sizes)
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert parse(SearchConfig, read_yaml(tmp_path / "config.yaml")) == config

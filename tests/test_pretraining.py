@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gtn_nas import pretraining
+from gtn_nas.config import SearchConfig, parse, read_yaml
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import (
     ConfigError,
@@ -130,9 +131,13 @@ def test_the_control_of_real_data_is_no_teacher(config):
     assert stages == ["learning rates"] * RATES + ["meta-training"] * ITERATIONS
     assert run.checkpoint.exists()
     path, accuracy = run.finish(learners=2)
-    assert path is None
     assert accuracy > 0.2
-    assert list(run.out.parent.iterdir()) == []
+    assert list(run.out.parent.iterdir()) == [path]
+    rates, momenta = run.trainer.source.step_sizes()
+    settings = parse(SearchConfig, read_yaml(path))
+    assert settings.real_batch_size == 10
+    assert settings.real_learning_rate == pytest.approx(rates.tolist())
+    assert settings.real_momentum == pytest.approx(momenta.tolist())
 
 
 def test_a_file_is_named_after_data_and_space_by_default(tmp_path, monkeypatch, config):

@@ -145,6 +145,5 @@ def _run(values: dict[str, Any], resume: bool | None) -> Path:
         path, accuracy = pretraining.finish()
         if not holds_any_out(pretraining.space):
             shown.say("the space is too small to hold any out: learners are those it trained with")
-    what = path or f"control {pretraining.config.curriculum}"
-    typer.echo(f"{what}: held-out learners reach {accuracy:.1%} on validation images")
-    return path or pretraining.out
+    typer.echo(f"{path}: held-out learners reach {accuracy:.1%} on validation images")
+    return path

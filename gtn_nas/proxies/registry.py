@@ -29,8 +29,9 @@ class ProxySettings:
         seeds: initialisations that scores after training are the mean of.
         real_steps: batches of the real-data control.
         real_batch_size: images in one of them.
-        real_learning_rate: learning rate that it starts with; it falls by half a cosine.
-        real_momentum: its momentum.
+        real_learning_rate: learning rate that it starts with and that falls by half a cosine, or
+            one for each step.
+        real_momentum: its momentum, or one for each step.
         zero_cost_scale: of the networks that proxies without training look at.
         mean: per-channel mean of the images, scaled to 0-1.
         std: per-channel standard deviation of the images, scaled to 0-1.
@@ -39,8 +40,8 @@ class ProxySettings:
     seeds: int = 1
     real_steps: int = 32
     real_batch_size: int = 64
-    real_learning_rate: float = 0.1
-    real_momentum: float = 0.9
+    real_learning_rate: float | tuple[float, ...] = 0.1
+    real_momentum: float | tuple[float, ...] = 0.9
     zero_cost_scale: Scale = "final"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
@@ -69,11 +70,12 @@ def _lesson(prefix: str, tensors: Tensors) -> Lesson:
 
 
 def _real_steps(settings: ProxySettings, tensors: Tensors) -> Proxy:
+    rates, momenta, steps = settings.real_learning_rate, settings.real_momentum, settings.real_steps
     return RealStepsProxy(
         normalise(tensors["training_images"], settings.mean, settings.std),
         tensors["training_labels"],
         settings.real_batch_size,
-        settings.real_learning_rate * cosine(settings.real_steps),
-        torch.full((settings.real_steps,), settings.real_momentum),
+        torch.tensor(rates) if isinstance(rates, tuple) else rates * cosine(steps),
+        torch.tensor(momenta) if isinstance(momenta, tuple) else torch.full((steps,), momenta),
         settings.seeds,
     )

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -17,7 +18,7 @@ from gtn_nas.files import whole_file
 if TYPE_CHECKING:
     from torch import nn
 
-    from gtn_nas.teacher.curriculum import Teacher
+    from gtn_nas.teacher.curriculum import RealData, Teacher
 
 SHIPPED = Path(__file__).parents[1] / "teachers"
 FORMAT = "gtn-nas teacher 1"
@@ -131,6 +132,23 @@ def save_teacher(teacher: Teacher, header: TeacherHeader, path: Path) -> None:
     metadata = {"format": FORMAT, "header": header.model_dump_json()}
     with whole_file(path) as file:
         file.write(save(tensors, metadata))
+
+
+def save_step_sizes(control: RealData, path: Path) -> None:
+    """Write what the control on real batches learned, as settings of the proxy ``real_steps``.
+
+    Raises:
+        EnvironmentFailure: the file cannot be written.
+    """
+    rates, momenta = (sizes.tolist() for sizes in control.step_sizes())
+    settings = {
+        "real_steps": control.inner_steps,
+        "real_batch_size": control.batch_size,
+        "real_learning_rate": rates,
+        "real_momentum": momenta,
+    }
+    with whole_file(path) as file:
+        file.write(yaml.safe_dump(settings, sort_keys=False).encode())
 
 
 def read_header(path: Path) -> TeacherHeader:

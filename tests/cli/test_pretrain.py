@@ -8,6 +8,7 @@ import yaml
 
 from gtn_nas import pretraining
 from gtn_nas.cli.main import main
+from gtn_nas.config import SearchConfig, parse, read_yaml
 from gtn_nas.estimate import LEARNERS
 from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
@@ -84,13 +85,13 @@ def test_options_override_the_file(pretrain, tmp_path):
     assert (header.inner_steps, header.generator["hidden"]) == (2, 16)
 
 
-def test_the_control_is_told_and_leaves_no_file(pretrain, tmp_path):
+def test_the_control_on_real_batches_leaves_settings_and_no_teacher(pretrain, tmp_path):
     code, out, _ = pretrain("--curriculum", "real_data")
     assert code == 0
-    assert re.fullmatch(
-        r"control real_data: held-out learners reach .+% on validation images\n", out
-    )
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
+    assert re.fullmatch(r".*teacher\.yaml: held-out learners reach .+% on validation images\n", out)
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.yaml", "teacher.yaml"}
+    config = parse(SearchConfig, read_yaml(tmp_path / "teacher.yaml"))
+    assert config.real_steps == len(config.real_learning_rate) == len(config.real_momentum) == 2
 
 
 @pytest.mark.parametrize(

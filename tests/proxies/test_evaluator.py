@@ -21,7 +21,7 @@ from gtn_nas.proxies.size import count_depth, count_flops, count_parameters
 from gtn_nas.proxies.zero_cost import IMAGES, zero_cost_scores
 from gtn_nas.results.columns import value_of
 from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
+from gtn_nas.teacher.curriculum import Teacher, TeacherConfig, cosine
 from gtn_nas.trial import Status
 
 from .candidates import CLASSES, SHAPE, SPACE, STEPS, architecture, build, run, trial
@@ -227,6 +227,13 @@ def test_many_proxies_score_in_one_visit_what_they_score_alone(shared):
     times = {f"{name}_s" for name in ("gtn", "gtn_untrained", "real_steps", "zero_cost")}
     assert record.extra.keys() == {*COLUMNS, *times} - set(vars(record))
     assert record.train_s + record.eval_s == pytest.approx(sum(record.extra[n] for n in times))
+
+
+def test_step_sizes_of_each_step_teach_as_those_that_fall_by_themselves(shared):
+    rates, steps = tuple((0.2 * cosine(5)).tolist()), {"real_steps": 5}
+    alike = evaluator("real_steps", real_learning_rate=0.2, real_momentum=0.5, **steps)
+    each = evaluator("real_steps", real_learning_rate=rates, real_momentum=(0.5,) * 5, **steps)
+    assert scores_of(each(shared)(trial())) == scores_of(alike(shared)(trial()))
 
 
 @pytest.mark.parametrize("order", [1, -1])
