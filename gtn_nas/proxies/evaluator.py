@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gtn_nas.proxies.base import Build, Proxy, ProxyData, seed_of
+from gtn_nas.proxies.names import TRAINED
 from gtn_nas.proxies.registry import ProxySettings, make_proxies
 from gtn_nas.proxies.size import count_depth, count_flops, count_parameters
 from gtn_nas.spaces.base import Scale, SearchSpace
@@ -92,7 +93,7 @@ class Evaluator:
                 "threads": torch.get_num_threads(),
                 "torch_version": str(torch.__version__),
             }
-            found = _Findings()
+            found = _Findings(self.proxies)
             for proxy in proxies:
                 # Copies again: a network whose first layer works in place writes on its images,
                 # and the next one must see the same.
@@ -106,7 +107,8 @@ class Evaluator:
 class _Findings:
     """What the proxies of one candidate found."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Collection[str]) -> None:
+        self.names = names
         self.columns: dict[str, float] = {}
         self.times: dict[str, float] = {}
         self.failures: dict[str, str] = {}
@@ -117,13 +119,18 @@ class _Findings:
         try:
             scores = proxy(build, trial, data)
         except FloatingPointError as error:
-            self.failures |= dict.fromkeys(proxy.directions, str(error))
+            self.failures |= dict.fromkeys(self._asked(proxy), str(error))
             return
         self.columns |= scores.columns
         self.failures |= scores.failures
         self.times[f"{proxy.name}_s"] = scores.train_s + scores.eval_s
         self.train_s += scores.train_s
         self.eval_s += scores.eval_s
+
+    def _asked(self, proxy: Proxy) -> list[str]:
+        """Return the columns that the run wants of a proxy: one of gtn's is asked for apart."""
+        wanted = {column for name in self.names for column in TRAINED.get(name, (name,))}
+        return [column for column in proxy.directions if column in wanted]
 
     def record(self, trial: Trial, sizes: Mapping[str, object]) -> Record:
         """Return the candidate's record; it diverged if no proxy has a score."""

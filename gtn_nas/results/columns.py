@@ -7,8 +7,12 @@ from dataclasses import fields
 
 from gtn_nas.trial import Record
 
-MEASURES = tuple(f.name for f in fields(Record) if f.type in ("int | None", "float | None"))
-"""Columns that hold a number which an evaluation found."""
+MEASURES = tuple(
+    f.name
+    for f in fields(Record)
+    if f.type in ("int | None", "float | None") and f.name != "threads"
+)
+"""Columns that hold a number which an evaluation found; threads are a circumstance of it."""
 
 
 def value_of(record: Record, column: str) -> float | None:

@@ -306,3 +306,11 @@ def test_scores_of_trained_candidates_are_means_over_seeds(shared):
     one, two = (evaluator(*NAMES, seeds=seeds)(shared)(trial(budget=4)) for seeds in (1, 2))
     changed = {n for n in COLUMNS if value_of(one, n) != value_of(two, n)}
     assert changed == set(COLUMNS) - {*ZERO_COST, "params", "flops", "depth"}
+
+
+@pytest.mark.parametrize("asked", [["gtn"], ["gtn", "gtn_improvement"]])
+def test_what_was_not_asked_for_is_no_failure(shared, asked):
+    rates = np.full_like(shared["lesson_learning_rates"], 1e38)
+    record = evaluator(*asked, "synflow")(shared | {"lesson_learning_rates": rates})(trial())
+    columns = {column for name in asked for column in TRAINED[name]}
+    assert json.loads(record.proxy_errors).keys() == columns
