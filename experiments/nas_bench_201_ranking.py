@@ -11,7 +11,7 @@ import fnmatch
 from collections.abc import Sequence
 
 from experiments.common import machine, markdown
-from experiments.nas_bench_201 import Cells, data_argument
+from experiments.nas_bench_201 import TRUTH, Cells, Values, data_argument
 from gtn_nas.results.rank_statistics import MEASURES, Interval, difference, with_interval
 from gtn_nas.results.ranking import score_columns
 
@@ -42,6 +42,7 @@ SINGLE = (
     "gtn_drop@gtn-0",
     "gtn_improvement@gtn-0",
     "proxy_loss@gtn-?",
+    "proxy_loss@accurate-0",
     "real_loss@real128-?",
     "real_loss@real320-?",
 )
@@ -50,15 +51,18 @@ SETS = (
     "jacob_cov*params",
     "nwot+synflow+params",
     "nwot+synflow+jacob_cov",
-    "nwot+synflow+params+real_loss@real32-?",
-    "nwot+synflow+params+proxy_loss@gtn-?",
-    "nwot+synflow+jacob_cov+proxy_loss@gtn-?",
+    "jacob_cov*params*real_loss@real32-0",
+    "jacob_cov*params*proxy_loss@gtn-0",
+    "jacob_cov*params*proxy_loss@accurate-0",
 )
 PAIRS = (
     ("proxy_loss@gtn-0", "real_loss@real32-0"),
     ("proxy_loss@gtn-?", "real_loss@real32-?"),
     ("proxy_loss@gtn-?", "params"),
-    ("nwot+synflow+jacob_cov+proxy_loss@gtn-?", "nwot+synflow+jacob_cov"),
+    ("jacob_cov*params", "jacob_cov+params"),
+    ("jacob_cov*params*proxy_loss@gtn-0", "jacob_cov*params"),
+    ("jacob_cov*params*real_loss@real32-0", "jacob_cov*params"),
+    ("proxy_loss@gtn-0", "proxy_loss@accurate-0"),
 )
 
 
@@ -67,14 +71,17 @@ def main() -> None:
     parser = data_argument(__doc__)
     parser.add_argument("--tune", action="store_true", help="the part that choices are made on")
     parser.add_argument("--scores", nargs="+", help="other scores than those of the tables")
+    parser.add_argument("--column", default=TRUTH, help="what counts as truth")
     given = parser.parse_args()
     cells = Cells.load(given.truth)
     part = cells.tune if given.tune else cells.report
-    print(f"{machine()}; {len(part.frame)} cells, {'tune' if given.tune else 'report'} part\n")
-    print(ranking(part, given.scores or [s for s in (*SINGLE, *SETS) if has(part, s)]))
+    name = "tune" if given.tune else "report"
+    print(f"{machine()}; {len(part.frame)} cells, {name} part, truth {given.column}\n")
+    truth = part.truth(given.column)
+    print(ranking(part, truth, given.scores or [s for s in (*SINGLE, *SETS) if has(part, s)]))
     if not given.scores:
         print()
-        print(differences(part, [p for p in PAIRS if all(has(part, s) for s in p)]))
+        print(differences(part, truth, [p for p in PAIRS if all(has(part, s) for s in p)]))
 
 
 def has(cells: Cells, score: str) -> bool:
@@ -83,9 +90,9 @@ def has(cells: Cells, score: str) -> bool:
     return all(fnmatch.filter(columns, part) for part in score_columns(score))
 
 
-def ranking(cells: Cells, scores: Sequence[str]) -> str:
+def ranking(cells: Cells, truth: Values, scores: Sequence[str]) -> str:
     """Return a row for each score, with intervals."""
-    truth, rows = cells.truth(), []
+    rows = []
     for name in scores:
         values = cells.score(name)
         found = (with_interval(MEASURES[m], values, truth) for m in SHOWN)
@@ -93,12 +100,12 @@ def ranking(cells: Cells, scores: Sequence[str]) -> str:
     return markdown(["score", *SHOWN.values()], rows)
 
 
-def differences(cells: Cells, pairs: Sequence[tuple[str, str]]) -> str:
+def differences(cells: Cells, truth: Values, pairs: Sequence[tuple[str, str]]) -> str:
     """Return by how much one score exceeds another, on the same resamples."""
 
     def cell(measure: str, pair: tuple[str, str]) -> str:
         a, b = (cells.score(name) for name in pair)
-        found: Interval = difference(MEASURES[measure], a, b, cells.truth())
+        found: Interval = difference(MEASURES[measure], a, b, truth)
         return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
     measures = ("spearman", "spearman_better_half")
