@@ -211,11 +211,11 @@ class PretrainConfig(DataConfig):
         augment: distort half of the real images of a meta-loss; by default only where there are so
             few training images that a teacher could learn them by heart.
         start: a teacher of equal sizes to go on from, instead of the warm start; all outer rates
-            are then a third.
+            are then a third, unless it is to learn a ranking.
         warm_start_steps: steps in which the generator learns to draw real training images before
             it learns to teach.
         rank_labels: a run's folder; learners are then its candidates, and the teacher learns to
-            leave them in the order of ``rank_column`` too.
+            leave them in the order of ``rank_column`` too. Windows are then the lesson's end.
         rank_column: column of the run that counts as truth.
         rank_weight: of the ranking term beside the mean loss.
         workers: Ray workers that share the learners of a step; by default none, and this process

@@ -63,7 +63,8 @@ def meta_config(config: PretrainConfig) -> MetaConfig:
         ranking_weight=config.rank_weight if ranks else 0.0,
         learning_rate=config.learning_rate,
         window=config.window or max(1, config.inner_steps // 2),
-        rate_scale=1.0 if config.start is None else CONTINUED_SCALE,
+        # What goes on to learn a ranking is not near its end.
+        rate_scale=1.0 if config.start is None or ranks else CONTINUED_SCALE,
         seed=config.seed,
     )
 

@@ -173,7 +173,13 @@ class MetaTrainer:
         return min(self.config.window or self.steps, self.steps)
 
     def _window_start(self) -> int:
-        """Draw where this step's window starts: one for all, so that losses can be compared."""
+        """Draw where this step's window starts: one for all, so that losses can be compared.
+
+        Where learners are ranked it is the lesson's end, since that is where candidates are:
+        earlier, small networks lead whatever becomes of them.
+        """
+        if self.config.ranking_weight:
+            return self.steps - self.window
         rng = random.Random(derived_seed(self.config.seed, self.iteration, "window"))
         return rng.randrange(self.steps - self.window + 1)
 

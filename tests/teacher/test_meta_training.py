@@ -266,6 +266,17 @@ def objective(losses, truths, weight, sharpness):
     return losses.mean() + weight * torch.stack(pairs).mean()
 
 
+def test_learners_are_ranked_where_candidates_are_at_the_end_of_the_lesson(make_trainer):
+    ranking = {"learners_per_step": 2, "ranking_weight": 0.5, "truth": truth_of, "window": 2}
+    ranked, plain = make_trainer(**ranking), make_trainer(window=2)
+    starts = {name: set() for name in ("ranked", "plain")}
+    for iteration in range(20):
+        for name, trainer in (("ranked", ranked), ("plain", plain)):
+            trainer.iteration = iteration
+            starts[name].add(trainer._window_start())
+    assert starts == {"ranked": {ranked.steps - 2}, "plain": set(range(plain.steps - 1))}
+
+
 @pytest.mark.parametrize("broken", [[], [seed_of(0, 1)]], ids=["all", "one lost"])
 @pytest.mark.parametrize("sharpness", [1.0, 8.0])
 def test_a_step_follows_the_gradient_of_mean_loss_and_ranking_term(make_trainer, sharpness, broken):
