@@ -98,7 +98,7 @@ def plain_step(teacher: Teacher, images: Tensor, labels: Tensor) -> Step:
 
     def step(iteration: int) -> None:
         learner = make_learner(derived_seed(0, iteration)).train()
-        parameters = dict(learner.named_parameters())
+        parameters: dict[str, Tensor] = dict(learner.named_parameters())
         velocity = {n: torch.zeros_like(p) for n, p in parameters.items()}
         rates, momenta = teacher.step_sizes()
         for t in range(len(rates)):
@@ -115,7 +115,7 @@ def plain_step(teacher: Teacher, images: Tensor, labels: Tensor) -> Step:
         batch = torch.randperm(len(labels), generator=rng)[:REAL_BATCH]
         result = functional_call(learner, parameters, (images[batch],))
         optimiser.zero_grad()
-        F.cross_entropy(result, labels[batch]).backward()
+        torch.autograd.backward(F.cross_entropy(result, labels[batch]))
         optimiser.step()
 
     return step

@@ -89,7 +89,8 @@ def utilisation(records: list[Record]) -> float:
 
 def main() -> None:
     """Measure and print both."""
-    evaluation = prepare(SearchConfig())
+    config = SearchConfig()
+    evaluation = prepare(config, config.proxies)
     rows: list[list[object]] = []
     with connect("local", num_cpus=WORKERS):
         for _ in range(REPEATS):

@@ -57,6 +57,11 @@ def machine() -> str:
     )
 
 
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % percentile interval of the mean over resampled values."""
+    return bootstrap(lambda chosen: float(values[chosen].mean()), len(values))
+
+
 def bootstrap(
     statistic: Callable[[np.ndarray], float], count: int, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:

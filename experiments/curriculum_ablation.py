@@ -16,7 +16,7 @@ from typing import get_args
 
 import numpy as np
 
-from experiments.common import Table, bootstrap, machine, markdown
+from experiments.common import Table, machine, markdown, mean_interval
 from experiments.mnist import accuracies, meta_trained, options
 from experiments.mnist_headline import paper_learner
 from gtn_nas.config import Curriculum
@@ -62,7 +62,7 @@ def rows(table: Table, budget: str) -> list[list[object]]:
     for arm in ARMS:
         own = [row for row in table.rows if row["budget"] == budget and row["arm"] == arm]
         means = np.array([float(row["test_accuracy"]) for row in own])
-        low, high = bootstrap(lambda chosen, means=means: float(means[chosen].mean()), len(means))
+        low, high = mean_interval(means)
         worst = min(float(row["worst"]) for row in own)
         interval = f"{low:.2%} to {high:.2%}"
         lines.append([arm, len(own), f"{means.mean():.2%}", interval, f"{worst:.2%}"])

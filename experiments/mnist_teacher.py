@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.common import Table, bootstrap, machine, markdown
+from experiments.common import Table, machine, markdown, mean_interval
 from experiments.mnist import MOMENTA, LessonFor, RealSteps, SampleLearner, accuracies, fixed
 from gtn_nas.data import load_dataset
 from gtn_nas.learners import LearnerSampler
@@ -57,7 +57,7 @@ def main() -> None:
                     table.add({"arm": arm, "learner": i, "test_accuracy": accuracy})
         found = [r for r in table.rows if r["arm"] == arm]
         values = np.array([float(r["test_accuracy"]) for r in found])
-        low, high = bootstrap(lambda chosen, v=values: float(v[chosen].mean()), len(values))
+        low, high = mean_interval(values)
         ends = f"{values.min():.2%}", f"{values.max():.2%}"
         rows.append([arm, f"{values.mean():.2%}", f"{low:.2%} to {high:.2%}", *ends])
     print(machine())

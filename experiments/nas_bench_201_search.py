@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from experiments.common import bootstrap, machine, markdown
+from experiments.common import machine, markdown, mean_interval
 from experiments.nas_bench_201 import TRUTH, VALIDATION, Cells, data_argument
 from gtn_nas.config import SearchConfig
 from gtn_nas.results.goals import Goals, RunningLosses
@@ -67,7 +67,7 @@ class Stored:
     def record(self, trial: Trial) -> Record:
         """Return what a worker would have found."""
         key = trial.architecture.key
-        scores = {n: float(v) for n, v in self.scores[key].items() if np.isfinite(v)}
+        scores = {str(n): float(v) for n, v in self.scores[key].items() if np.isfinite(v)}
         return replace(Record.of(trial, Status.OK), params=int(self.params[key]), extra=scores)
 
 
@@ -110,7 +110,7 @@ def main() -> None:
     given = parser.parse_args()
     goals = Goals(given.rank_by)
     frame = Cells.load(given.truth).frame
-    frame = frame.rename(columns={c: c.removesuffix(SEED) for c in frame if c.endswith(SEED)})
+    frame = frame.rename(columns=lambda name: str(name).removesuffix(SEED))
     cells = Stored(frame, goals)
     print(f"{machine()}; ranked by {given.rank_by}, {SEEDS} seeds, {len(cells.test)} cells\n")
     rows = []
@@ -127,7 +127,7 @@ def summary(found: list[Found]) -> list[str]:
 
     def mean(values: list[float]) -> str:
         array = np.array(values)
-        low, high = bootstrap(lambda i: float(array[i].mean()), len(array))
+        low, high = mean_interval(array)
         return f"{array.mean():.3f} ({low:.3f} to {high:.3f})"
 
     regrets, oracles = [f.regret for f in found], [f.oracle for f in found]

@@ -8,6 +8,7 @@ core from nothing).
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -38,8 +39,8 @@ SCORES = "rank_scores"
 
 def architectures() -> list[Architecture]:
     """Return distinct random architectures that meta-training holds out."""
-    space, found = get_space("conv_chain"), {}
-    seed = 0
+    space, seed = get_space("conv_chain"), 0
+    found: dict[str, Architecture] = {}
     while len(found) < ARCHITECTURES:
         seed += 1
         drawn = sample_architecture(space, derived_seed("rank", seed), held_out=True)
@@ -89,6 +90,7 @@ def score_all() -> None:
     validation = study.dataset.validation
     data = ProxyData(
         study.dataset.calibration_images(),
+        study.dataset.calibration_labels(),
         study.dataset.normalise(validation.images),
         validation.labels,
     )
@@ -114,6 +116,10 @@ def score_all() -> None:
                 "flops": count_flops(build(), (1, 8, 8)),
             }
         )
+
+
+def _resampled(score: np.ndarray, truth: np.ndarray, chosen: np.ndarray) -> float:
+    return spearman(score[chosen], truth[chosen])
 
 
 def column(table: Table, name: str, seeds: int) -> np.ndarray:
@@ -144,7 +150,7 @@ def report() -> str:
     half = np.argsort(-truth, kind="stable")[: len(truth) // 2]
     rows = []
     for name, score in named.items():
-        low, high = bootstrap(lambda i, s=score: spearman(s[i], truth[i]), len(truth))
+        low, high = bootstrap(partial(_resampled, score, truth), len(truth))
         tau = kendalltau(score, truth).statistic
         top = spearman(score[half], truth[half])
         interval = f"{low:+.2f} to {high:+.2f}"

@@ -25,8 +25,8 @@ Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
 def _split(value: object) -> object:
-    """Turn ``a,b`` into a tuple, as a command line gives it."""
-    return tuple(value.split(",")) if isinstance(value, str) else value
+    """Turn ``a,b`` into a tuple, as a command line gives it; an empty text names nothing."""
+    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
@@ -132,7 +132,7 @@ class SearchConfig(DataConfig):
     top_k: Annotated[int, Field(ge=0)] = 3
     predictor: bool = False
     halve_finals: bool = False
-    proxies: Names = ()
+    proxies: Names = ("gtn",)
     proxy_seeds: PositiveInt = 1
     real_steps: PositiveInt = 32
     real_batch_size: PositiveInt = 64
@@ -140,7 +140,7 @@ class SearchConfig(DataConfig):
     real_momentum: Momentum | tuple[Momentum, ...] = 0.9
     zero_cost_scale: Literal["proxy", "final"] = "final"
     latency_batch: PositiveInt = 1
-    rank_by: str = "jacob_cov*params*proxy_loss"
+    rank_by: str = "jacob_cov*params"
     objectives: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     executor: Literal["ray", "inline"] = "ray"

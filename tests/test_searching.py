@@ -135,6 +135,7 @@ def test_mean_ranks_of_proxies_without_a_teacher_can_rank(config, strategy):
         split_seed=1,  # no teacher that ships fits
         strategy=strategy,
         rank_by="nwot + synflow + params",
+        proxies=(),
         candidates=8,
         real_steps=4,
     )

@@ -60,7 +60,7 @@ RankBy = Annotated[
     str | None,
     typer.Option(
         help="Column that ranks, or several by the mean of their ranks, e.g. proxy_loss+nwot, or "
-        "by the geometric mean, e.g. 'jacob_cov*params'. [default: jacob_cov*params*proxy_loss]"
+        "by the geometric mean, e.g. 'jacob_cov*params*proxy_loss'. [default: jacob_cov*params]"
     ),
 ]
 

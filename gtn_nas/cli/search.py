@@ -90,7 +90,8 @@ def search(
         str | None,
         typer.Option(
             help="Further proxies beside those that rank: gtn, gtn_improvement, gtn_untrained, "
-            "real_steps, nwot, synflow, jacob_cov, snip, grad_norm, zico, latency; with commas."
+            "real_steps, nwot, synflow, jacob_cov, snip, grad_norm, zico, latency; with commas. "
+            "[default: gtn]"
         ),
     ] = None,
     proxy_seeds: ProxySeeds = None,
