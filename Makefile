@@ -15,8 +15,9 @@ INSTALLED := $(VENV)/.installed
 search: $(INSTALLED)
 	$(BIN)/gtn-nas search $(ARGS)
 
+# Two processes share the test files; what is slow runs alone.
 test: lint types imports
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: lint types imports
 	$(BIN)/pytest

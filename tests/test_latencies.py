@@ -89,7 +89,7 @@ def test_a_strategy_is_not_misled_by_what_is_not_known_yet(config, strategy):
     """With a limit that all candidates keep, the search is the same as without one."""
     plain = search(changed(config, strategy=strategy, candidates=12))
     wanted = changed(config, strategy=strategy, candidates=12, out=config.out.with_name("limited"))
-    limited = search(changed(wanted, limits=("latency_ms<=1e9",), proxies=("nwot",)))
+    limited = search(changed(wanted, limits=("latency_ms<=1e9",), proxies=("gtn", "nwot")))
     told = [{r.key: r.tell_index for r in result.ranking} for result in (plain, limited)]
     assert told[0] == told[1]
     assert [r.key for r in limited.ranking] == [r.key for r in plain.ranking]
@@ -104,7 +104,7 @@ def test_what_is_beyond_a_limit_on_latency_ranks_last_and_is_not_trained(config)
 
 
 def test_latency_can_be_measured_without_being_a_goal(config):
-    search(changed(config, proxies=("latency",)))
+    search(changed(config, proxies=("gtn", "latency")))
     plain = changed(config, out=config.out.with_name("plain"))
     assert not any("latency_ms" in r.extra for r in search(plain).ranking)
     assert not (plain.out / "latencies").exists()
