@@ -24,7 +24,7 @@ class Halving:
     def __init__(self, epochs: int, eta: int = 2, rungs: int = 3) -> None:
         places = {epochs // eta**k for k in range(1, rungs + 1)} - {0}
         self.eta = eta
-        self._reached: dict[int, list[float]] = {place: [] for place in sorted(places)}
+        self._reached: dict[int, dict[str, float]] = {place: {} for place in sorted(places)}
         self._best: dict[str, float] = {}
 
     @property
@@ -37,13 +37,14 @@ class Halving:
 
         Args:
             key: of the candidate that is trained.
-            report: what the epoch showed; each is to be told once, in order.
+            report: what the epoch showed, in order; a training that goes on from a checkpoint may
+                tell an epoch again.
         """
         best = max(self._best.get(key, 0.0), report.validation_accuracy)
         self._best[key] = best
         there = self._reached.get(report.epoch)
         if there is None:
             return False
-        there.append(best)
-        better = sum(other > best for other in there)
+        there[key] = best
+        better = sum(other > best for other in there.values())
         return better >= max(1, len(there) // self.eta)

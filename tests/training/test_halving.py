@@ -45,3 +45,11 @@ def test_the_best_epoch_so_far_counts():
 
 def test_nothing_of_a_single_epoch_can_be_halved():
     assert not Halving(1).ends("bad", report(1, 0.0))
+
+
+def test_an_epoch_that_is_told_again_counts_once():
+    halving = Halving(2)
+    for key in ("good", "good", "good"):
+        assert not halving.ends(key, report(1, 0.9))
+    assert halving.ends("bad", report(1, 0.1))
+    assert not halving.ends("fair", report(1, 0.9))
