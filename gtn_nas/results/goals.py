@@ -56,8 +56,6 @@ class Goals:
             UnknownNameError: a column is none of these.
             ConfigError: a limit cannot be read, or a column is there twice.
         """
-        if "+" in rank_by and "*" in rank_by:
-            raise ConfigError(f"the score {rank_by!r} joins columns by + and by *; use one of them")
         goals = cls(rank_by, tuple(objectives), tuple(map(Limit.parse, limits)))
         named = [("column to rank by", name) for name in goals.score]
         named += [("objective", name) for name in objectives]

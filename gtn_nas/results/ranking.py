@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from gtn_nas.errors import ConfigError
 from gtn_nas.results.columns import quoted, value_of
 from gtn_nas.results.limits import Limit
 from gtn_nas.trial import Record, Status
@@ -26,7 +27,13 @@ SIZES = frozenset({"params", "flops", "depth"})
 
 
 def score_columns(rank_by: str) -> tuple[str, ...]:
-    """Return the columns of a score."""
+    """Return the columns of a score.
+
+    Raises:
+        ConfigError: it joins them in two ways.
+    """
+    if "+" in rank_by and "*" in rank_by:
+        raise ConfigError(f"the score {rank_by!r} joins columns by + and by *; use one of them")
     return tuple(name.strip() for name in rank_by.split(joint(rank_by)))
 
 
