@@ -218,6 +218,8 @@ class PretrainConfig(DataConfig):
             leave them in the order of ``rank_column`` too. Windows are then the lesson's end.
         rank_column: column of the run that counts as truth.
         rank_weight: of the ranking term beside the mean loss.
+        rank_sharpness: factor of a difference of losses in it: pairs that differ by less than its
+            inverse count alike, beyond that only those in the wrong order do.
         workers: Ray workers that share the learners of a step; by default none, and this process
             takes them one by one.
         cpus_per_worker: CPUs, and so threads, of one worker.
@@ -248,6 +250,7 @@ class PretrainConfig(DataConfig):
     rank_labels: Path | None = None
     rank_column: str = "real_loss"
     rank_weight: Annotated[float, Field(ge=0)] = 0.5
+    rank_sharpness: PositiveFloat = 8.0
     workers: PositiveInt | None = None
     cpus_per_worker: PositiveFloat = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0

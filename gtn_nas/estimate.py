@@ -14,7 +14,7 @@ from gtn_nas.errors import ResourceError
 from gtn_nas.memory import free_bytes
 from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.hypergradient import JUDGED_AT_ONCE
-from gtn_nas.teacher.meta_training import MetaTrainer
+from gtn_nas.teacher.meta_training import MetaTrainer, Shared
 from gtn_nas.trial import derived_seed
 
 LEARNERS = 3
@@ -83,7 +83,7 @@ def estimate(trainer: MetaTrainer, processes: int) -> Estimate:
     """
     needed = check_memory(trainer, processes)
     seeds = [derived_seed("estimate", i) for i in range(LEARNERS + 1)]
-    middle = (trainer.steps - trainer.window) // 2
+    middle = Shared((trainer.steps - trainer.window) // 2)
     trainer.meta_gradient(seeds.pop(), middle)  # the first is slower than all others
     begun = time.perf_counter()
     for seed in seeds:

@@ -27,6 +27,7 @@ from gtn_nas.teacher.meta_training import (
     MetaGradient,
     MetaTrainer,
     SampleLearner,
+    Shared,
 )
 from gtn_nas.trial import derived_seed
 
@@ -36,7 +37,7 @@ of its way within fifty steps."""
 AUGMENT_BELOW = 20_000
 """With fewer training images than that, a teacher sees half of them distorted by default."""
 
-WINDOW_START = "window start"
+SHARED = "shared"
 """Of the arrays that are sent, the one that is not the teacher's."""
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -61,6 +62,7 @@ def meta_config(config: PretrainConfig) -> MetaConfig:
         iterations=config.meta_iterations,
         learners_per_step=learners,
         ranking_weight=config.rank_weight if ranks else 0.0,
+        ranking_sharpness=config.rank_sharpness,
         learning_rate=config.learning_rate,
         window=config.window or max(1, config.inner_steps // 2),
         # What goes on to learn a ranking is not near its end.
@@ -158,9 +160,10 @@ class TrainerFactory:
         trainer = self.trainer(images, labels)
 
         def gradient(state: Arrays, seed: int) -> RemoteGradient:
-            weights = {n: torch.tensor(a) for n, a in state.items() if n != WINDOW_START}
+            weights = {n: torch.tensor(a) for n, a in state.items() if n != SHARED}
             trainer.source.load_state_dict(weights)
-            result = trainer.meta_gradient(seed, int(state[WINDOW_START]))
+            start, images = state[SHARED].tolist()
+            result = trainer.meta_gradient(seed, Shared(start, None if images < 0 else images))
             return {
                 "seed": seed,
                 "gradients": [g.cpu().numpy() for g in result.gradients],
@@ -177,9 +180,10 @@ def exchange_by(
 ) -> Exchange:
     """Return what computes a step's meta-gradients by the trainer's twins in workers."""
 
-    def exchange(seeds: Sequence[int], start: int) -> list[MetaGradient]:
+    def exchange(seeds: Sequence[int], shared: Shared) -> list[MetaGradient]:
         state = {n: t.cpu().numpy() for n, t in trainer.source.state_dict().items()}
-        state[WINDOW_START] = np.array(start)
+        images = -1 if shared.images is None else shared.images
+        state[SHARED] = np.array([shared.start, images])
         return [received(result) for result in workers(state, seeds)]
 
     def received(result: RemoteGradient) -> MetaGradient:

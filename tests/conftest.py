@@ -1,5 +1,6 @@
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 # Before torch is imported: the networks here are tiny, and a second thread would cost more time in
 # waiting than it saves.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and what they start would
+# inherit that; a handler is not inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,10 @@ def pretrain(
     rank_weight: Annotated[
         float | None, typer.Option(help="Of the ranking term. [default: 0.5]")
     ] = None,
+    rank_sharpness: Annotated[
+        float | None,
+        typer.Option(help="How small a difference of losses counts as much. [default: 8]"),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(help="Ray workers that share a step's learners. [default: none, no Ray]"),

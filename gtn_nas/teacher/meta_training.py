@@ -33,9 +33,23 @@ Augment = Callable[[Tensor], Tensor]
 Truth = Callable[[int], float]
 """From a learner's seed to how good its architecture truly is, higher is better."""
 
-Exchange = Callable[[Sequence[int], int], "list[MetaGradient]"]
-"""From the seeds of a step's learners and the window's first inner step to their meta-gradients,
-less those that were lost."""
+
+@dataclass(frozen=True)
+class Shared:
+    """What all learners of an outer step have in common.
+
+    Attributes:
+        start: first inner step that is differentiated.
+        images: seed of the real images; ``None`` where each learner draws its own.
+    """
+
+    start: int = 0
+    images: int | None = None
+
+
+Exchange = Callable[[Sequence[int], Shared], "list[MetaGradient]"]
+"""From the seeds of a step's learners and what they share to their meta-gradients, less those that
+were lost."""
 
 MAX_SKIPPED_IN_A_ROW = 10
 WARM_UP = 20
@@ -122,7 +136,9 @@ class MetaTrainer:
         self.parameters = [p for group in groups for p in group["params"]]
         # Gradients of single noise values and labels are of the order of 1e-6: eps is far below.
         self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.9), eps=1e-8)
-        self.exchange: Exchange = lambda seeds, start: [self.meta_gradient(s, start) for s in seeds]
+        self.exchange: Exchange = lambda seeds, shared: [
+            self.meta_gradient(seed, shared) for seed in seeds
+        ]
         self.iteration = 0
         self.log_norm: float | None = None
         self.skipped = 0
@@ -146,7 +162,7 @@ class MetaTrainer:
             derived_seed(self.config.seed, self.iteration, i)
             for i in range(self.config.learners_per_step)
         ]
-        results = self.exchange(seeds, self._window_start())
+        results = self.exchange(seeds, self._shared())
         finite = [r for r in results if math.isfinite(r.norm) and math.isfinite(r.loss)]
         if finite:
             self.apply(finite)
@@ -172,32 +188,39 @@ class MetaTrainer:
         """Inner steps that are differentiated."""
         return min(self.config.window or self.steps, self.steps)
 
-    def _window_start(self) -> int:
+    def _shared(self) -> Shared:
         """Draw where this step's window starts: one for all, so that losses can be compared.
 
         Where learners are ranked it is the lesson's end, since that is where candidates are:
-        earlier, small networks lead whatever becomes of them.
+        earlier, small networks lead whatever becomes of them. They are then judged by the same
+        images, whose difficulty would drown the differences of their losses.
         """
-        if self.config.ranking_weight:
-            return self.steps - self.window
-        rng = random.Random(derived_seed(self.config.seed, self.iteration, "window"))
-        return rng.randrange(self.steps - self.window + 1)
+        config, iteration = self.config, self.iteration
+        if self.truth is not None:
+            images = derived_seed(config.seed, iteration, "images")
+            return Shared(self.steps - self.window, images)
+        rng = random.Random(derived_seed(config.seed, iteration, "window"))
+        return Shared(rng.randrange(self.steps - self.window + 1))
 
-    def meta_gradient(self, seed: int, start: int = 0) -> MetaGradient:
+    def meta_gradient(self, seed: int, shared: Shared = Shared()) -> MetaGradient:
         """Teach one fresh learner and differentiate what it then gets wrong on real images.
 
         Args:
-            seed: decides the learner and the real images.
-            start: first inner step that is differentiated.
+            seed: decides the learner, and the real images if it has its own.
+            shared: what it has in common with others.
         """
         rng = torch.Generator().manual_seed(seed)
         learner = self.sample_learner(seed).train()
         lesson = self.source.lesson(rng)
+        images = seed
+        if shared.images is not None:
+            images = shared.images
+            rng.manual_seed(images)
         result = lesson_gradient(
             learner,
             lesson,
-            range(start, start + self.window),
-            self._real_batch(seed, rng),
+            range(shared.start, shared.start + self.window),
+            self._real_batch(images, rng),
             loss_every=self.config.loss_every,
             seed=seed,
         )

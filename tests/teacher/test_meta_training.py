@@ -147,8 +147,8 @@ def test_the_window_is_somewhere_in_the_lesson(make_trainer, window):
     labels = next(i for i, p in enumerate(trainer.parameters) if p is trainer.source.label_logits)
     size, starts, one_by_one = window or STEPS, [], trainer.exchange
 
-    def watched(seeds, start):
-        results = one_by_one(seeds, start)
+    def watched(seeds, shared):
+        start, results = shared.start, one_by_one(seeds, shared)
         for result in results:  # all learners of a step have the same window
             by_step = result.gradients[labels].flatten(1).any(1)
             assert by_step.nonzero().flatten().tolist() == list(range(start, start + size))
@@ -273,8 +273,25 @@ def test_learners_are_ranked_where_candidates_are_at_the_end_of_the_lesson(make_
     for iteration in range(20):
         for name, trainer in (("ranked", ranked), ("plain", plain)):
             trainer.iteration = iteration
-            starts[name].add(trainer._window_start())
+            starts[name].add(trainer._shared().start)
     assert starts == {"ranked": {ranked.steps - 2}, "plain": set(range(plain.steps - 1))}
+
+
+def test_learners_that_are_ranked_are_judged_by_the_same_images(make_trainer):
+    judged = []
+
+    def augment(images):
+        judged.append(images.clone())
+        return images
+
+    ranked = make_trainer(
+        learners_per_step=2, ranking_weight=0.5, truth=truth_of, augment=augment, iterations=2
+    )
+    list(ranked.run())
+    first, second, third, fourth = judged
+    assert torch.equal(first, second)
+    assert torch.equal(third, fourth)
+    assert not torch.equal(first, third)
 
 
 @pytest.mark.parametrize("broken", [[], [seed_of(0, 1)]], ids=["all", "one lost"])
@@ -289,11 +306,11 @@ def test_a_step_follows_the_gradient_of_mean_loss_and_ranking_term(make_trainer,
         truth=truth_of,
         broken=broken,
     )
-    start, seeds = trainer._window_start(), [seed_of(0, i) for i in range(5)]
+    shared, seeds = trainer._shared(), [seed_of(0, i) for i in range(5)]
     seeds = [seed for seed in seeds if seed not in broken]
     truths = [truth_of(seed) for seed in seeds]
     assert len(set(truths)) > 1
-    learners = [trainer.meta_gradient(seed, start) for seed in seeds]
+    learners = [trainer.meta_gradient(seed, shared) for seed in seeds]
     losses = torch.tensor([r.loss for r in learners], dtype=torch.float64, requires_grad=True)
     total = objective(losses, truths, weight, sharpness)
     (factors,) = torch.autograd.grad(total, losses)
@@ -311,7 +328,7 @@ def test_a_step_follows_the_gradient_of_mean_loss_and_ranking_term(make_trainer,
     ("weight", "truth"), [(0.0, truth_of), (0.7, lambda seed: 0.5)], ids=["no weight", "all equal"]
 )
 def test_without_anything_to_rank_a_step_is_the_plain_one(make_trainer, weight, truth):
-    plain = make_trainer(iterations=2, learners_per_step=3)
+    plain = make_trainer(iterations=2, learners_per_step=3, truth=truth_of)
     ranking = make_trainer(iterations=2, learners_per_step=3, ranking_weight=weight, truth=truth)
     assert list(ranking.run()) == list(plain.run())
     assert are_equal(weights(ranking.source), weights(plain.source))
