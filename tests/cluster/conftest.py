@@ -100,8 +100,8 @@ class Nodes:
             self._kill(node)
 
     def _kill(self, node: Any) -> None:
-        (raylet,) = node.all_processes["raylet"]
-        children = children_of(raylet.process.pid)
+        raylets = node.all_processes.get("raylet", [])  # none if it was killed before
+        children = [pid for raylet in raylets for pid in children_of(raylet.process.pid)]
         node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
         for pid in children:  # Ray's agents would outlive their raylet by a minute
             with suppress(ProcessLookupError):
