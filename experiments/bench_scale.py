@@ -9,8 +9,8 @@ the disk. Workers need no torch, and each record tells whether they imported it.
 - at work: the same on two workers of a private Ray, which keep their CPU busy (goal: 95 %).
 - memory: the driver's resident set after a tenth of all no-ops and after all of them (goal: within
   10 %, from 10,000 to 100,000).
-- Tune: one trial of Ray Tune for each candidate that does nothing, with fresh and with reused
-  actors.
+- Tune: one trial of Ray Tune for each candidate that does nothing, two at once, with fresh and with
+  reused actors.
 
 Run with ``python -m experiments.bench_scale [--budget small|full]``; it goes on after a kill.
 """
@@ -38,7 +38,7 @@ WORKERS = {"small": (2, 16), "full": (1, 2, 4, 8, 16, 32, 64)}
 NO_OPS = {"small": 2_000, "full": 20_000}
 NAPS_EACH = {"small": 20, "full": 40}
 MANY = {"small": 10_000, "full": 100_000}
-TRIALS = {"small": 8, "full": 64}
+TRIALS = {"small": 8, "full": 40}
 
 Budget = Literal["small", "full"]
 Row = dict[str, object]
@@ -83,12 +83,12 @@ def memory(address: str, workers: int, budget: Budget) -> Row:
 
 def tune_fresh(address: str, workers: int, budget: Budget) -> Row:
     """Return the milliseconds of a Tune trial that does nothing, by Tune's defaults."""
-    return _tune(address, budget, reuse=False)
+    return _tune(address, workers, budget, reuse=False)
 
 
 def tune_reused(address: str, workers: int, budget: Budget) -> Row:
     """Return the same with actors that Tune uses again."""
-    return _tune(address, budget, reuse=True)
+    return _tune(address, workers, budget, reuse=True)
 
 
 ARMS: dict[str, Callable[[str, int, Budget], Row]] = {
@@ -104,34 +104,25 @@ ARMS: dict[str, Callable[[str, int, Budget], Row]] = {
 def _occupied(factory: Idle, address: str, workers: int, budget: Budget) -> Row:
     count = workers * NAPS_EACH[budget]
     with connect(address), RayExecutor(Timed(factory), {}, workers=workers) as executor:
-        records, wall_s = timed_search(executor, count)
-    per_s = round((count - workers) / wall_s, 1)
-    share = round(utilisation(records), 4)
-    return {"candidates": count, "per_s": per_s, "utilisation": share}
+        records, _ = timed_search(executor, count)
+    share, per_s = utilisation(records)
+    return {"candidates": count, "per_s": round(per_s, 1), "utilisation": round(share, 4)}
 
 
-def _tune(address: str, budget: Budget, reuse: bool) -> Row:
+def _tune(address: str, workers: int, budget: Budget, reuse: bool) -> Row:
     from ray import tune
 
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
 
-    class NoOp(tune.Trainable):  # type: ignore[misc]  # Ray is not typed
-        """A trial that does nothing; only a class can be used again."""
-
-        def step(self) -> dict[str, object]:
-            """Report a score and end."""
-            return {"score": 0.5, "done": True}
-
-        def reset_config(self, new_config: dict[str, object]) -> bool:
-            """Be another trial."""
-            return True
+    def no_op(config: dict[str, int]) -> None:
+        tune.report({"score": 0.5})
 
     count = TRIALS[budget]
     with connect(address), tempfile.TemporaryDirectory() as place:
         tuner = tune.Tuner(
-            NoOp,
+            no_op,
             param_space={"candidate": tune.grid_search(list(range(count)))},
-            tune_config=tune.TuneConfig(reuse_actors=reuse),
+            tune_config=tune.TuneConfig(reuse_actors=reuse, max_concurrent_trials=workers),
             run_config=tune.RunConfig(storage_path=place, verbose=0),
         )
         started = time.perf_counter()
@@ -175,10 +166,9 @@ def measure(budget: Budget) -> None:
 
     from experiments.common import Table, machine, markdown
 
-    sizes, most = WORKERS[budget], WORKERS[budget][-1]
+    sizes = WORKERS[budget]
     arms = [("no-op", n) for n in sizes] + [("asleep", n) for n in sizes]
-    arms += [("at work", 2), ("memory", min(most, CPUS)), ("Tune", most)]
-    arms += [("Tune, actors reused", most)]
+    arms += [("at work", 2), ("memory", CPUS), ("Tune", 2), ("Tune, actors reused", 2)]
     table = Table("bench_scale")
     missing = [a for a in arms if not table.has(budget=budget, arm=a[0], workers=a[1])]
     if missing:

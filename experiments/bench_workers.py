@@ -29,14 +29,14 @@ def main() -> None:
         for _ in range(REPEATS):
             factory = Timed(evaluation.factory())
             with RayExecutor(factory, evaluation.arrays(), workers=WORKERS) as executor:
-                records, wall_s = timed_search(executor, CANDIDATES)
+                records, _ = timed_search(executor, CANDIDATES)
             with RayExecutor(Idle(), {}, workers=WORKERS) as executor:
                 _, ray_s = timed_search(executor, NO_OPS)
             with InlineExecutor(Idle(), {}) as executor:
                 _, inline_s = timed_search(executor, NO_OPS)
-            per_s = (CANDIDATES - 1) / wall_s
+            share, per_s = utilisation(records)
             overheads = [f"{1000 * s / (NO_OPS - 1):.2f} ms" for s in (ray_s, inline_s)]
-            rows.append([f"{utilisation(records):.1%}", f"{per_s:.1f}", *overheads])
+            rows.append([f"{share:.1%}", f"{per_s:.1f}", *overheads])
     print(machine(), f"{WORKERS} Ray workers of one thread")
     columns = ["utilisation", "candidates per second", "no-op by Ray", "no-op inline"]
     print(markdown(columns, rows))

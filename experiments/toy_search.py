@@ -87,8 +87,8 @@ def timed_search(executor: Executor, candidates: int) -> tuple[list[Record], flo
     return records, time.perf_counter() - started
 
 
-def utilisation(records: Iterable[Record]) -> float:
-    """Return the share (0-1) of the workers' time that was inside candidates.
+def utilisation(records: Iterable[Record]) -> tuple[float, float]:
+    """Return the share (0-1) of the workers' time that was inside candidates, and those per second.
 
     From when the last worker finished its first candidate until the first ran out of work.
     """
@@ -102,4 +102,5 @@ def utilisation(records: Iterable[Record]) -> float:
         for worker in spans.values()
         for began, ended in worker
     ]
-    return sum(inside) / (len(spans) * (end - begin))
+    done = sum(begin < ended <= end for worker in spans.values() for _, ended in worker)
+    return sum(inside) / (len(spans) * (end - begin)), done / (end - begin)

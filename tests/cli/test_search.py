@@ -151,6 +151,8 @@ def test_a_configuration_file_is_a_run_and_options_override_it(run_main, small):
         (["--limit", "params<9"], ["'params<9'", "'params<=100000'"]),
         (["--limit", "parms<=9"], ["parms", "params"]),
         (["--candidates", "-3"], ["candidates", "-3"]),
+        (["--workers", "2", "--max-workers", "3"], ["workers", "fixed", "max_workers"]),
+        (["--min-workers", "3", "--max-workers", "2"], ["min_workers 3", "max_workers 2"]),
         (["--top-k", "-1"], ["top_k", "-1"]),
         (["--seed", "zero"], ["--seed", "integer"]),
         (["--teacher", "missing.safetensors"], ["missing.safetensors", "pretrain"]),
@@ -198,6 +200,16 @@ def test_a_run_is_not_overwritten_and_a_resume_may_not_change_it(run_main, small
     assert (code, "seed: 0 -> 1" in err) == (2, True)
     assert run_main("search", "--resume", "--out", "run", "--candidates", 8)[0] == 0
     assert len(load_run("run").query()) == 8
+
+
+def test_a_resume_may_let_a_fixed_number_of_workers_grow(run_main, small):
+    assert run_main(*small, "--out", "run", "--workers", 2)[0] == 0
+    code, _, err = run_main("search", "--resume", "--out", "run", "--max-workers", 3)
+    assert code == 0, err
+    config = load_run("run").config
+    assert (config["workers"], config["min_workers"], config["max_workers"]) == (None, None, 3)
+    code, _, err = run_main("search", "--resume", "--out", "run", "--min-workers", 4)
+    assert (code, "min_workers 4 is above max_workers 3" in err) == (2, False)
 
 
 def test_an_address_where_nothing_listens_is_said_at_once(run_main, small):

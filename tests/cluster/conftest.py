@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,16 @@ class Nodes:
 
     def kill_head(self) -> None:
         self._kill(self.cluster.head_node)
+
+    @contextmanager
+    def frozen_head(self) -> Iterator[None]:
+        """Let the head fall silent for a while."""
+        (server,) = self.cluster.head_node.all_processes["gcs_server"]
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            server.process.send_signal(signal.SIGCONT)
 
     def shut_down(self) -> None:
         for node in self.cluster.list_all_nodes():
