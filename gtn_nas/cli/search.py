@@ -178,6 +178,9 @@ def resumed(values: dict[str, Any], kind: type[C]) -> C:
             f"this run's search space is the module {stored.space!r}, which would be executed; "
             f"name it again to allow that: --space {stored.space}"
         )
-    sizes = {"workers", "min_workers", "max_workers"}
-    before = stored.model_dump(exclude=sizes if sizes & values.keys() else None)
+    before = stored.model_dump()
+    if "workers" in values:  # a fixed number takes the place of two bounds, and they of it
+        before |= {"min_workers": None, "max_workers": None}
+    elif {"min_workers", "max_workers"} & values.keys():
+        before |= {"workers": None}
     return parse(kind, before | values)

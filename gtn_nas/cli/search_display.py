@@ -79,7 +79,7 @@ class SearchDisplay:
         elif progress.stage == "latencies":
             title, text = "latencies", "one after the other"
         else:
-            title, text = "candidates", f"{self._rate:.1f}/s  {_state(progress)}"
+            title, text = "candidates", "  ".join([f"{self._rate:.1f}/s", *_state(progress)])
         self._rate = self._progress.update(title, progress.done, progress.total, text)
 
     def show(self, result: SearchResult, goals: Goals, teacher: TeacherHeader | None) -> None:
@@ -109,7 +109,7 @@ class SearchDisplay:
             out.print(line, markup=False, soft_wrap=True)
 
 
-def _state(progress: SearchProgress) -> str:
+def _state(progress: SearchProgress) -> list[str]:
     """Say how busy which workers are, what failed, and how good the best is."""
     parts = []
     if progress.load is not None and progress.load.workers:
@@ -124,7 +124,7 @@ def _state(progress: SearchProgress) -> str:
     parts += [f"{count} {status}" for status, count in sorted(progress.failures.items())]
     if progress.best is not None and progress.best.proxy_accuracy is not None:
         parts.append(f"best {progress.best.proxy_accuracy:.1%}")
-    return "  ".join(parts)
+    return parts
 
 
 def _ranking_table(ranking: list[Record], title: str, goals: Goals) -> Table:

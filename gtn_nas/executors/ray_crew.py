@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import ray
 from ray import ObjectRef, cloudpickle
+from ray.exceptions import RaySystemError
 
 from gtn_nas.errors import ClusterError, EnvironmentFailure, one_line
 from gtn_nas.executors.base import Arrays, EvaluatorFactory, Load, Notice
@@ -126,7 +128,8 @@ class Crew:
         busy_s, all_s = worker.times()
         self._times = self._times[0] + busy_s, self._times[1] + all_s
         if ray.is_initialized():
-            ray.kill(worker.handle)
+            with suppress(RaySystemError):  # of an actor that never came to be
+                ray.kill(worker.handle)
         if reason is not None:
             self._note(Notice("worker_left", worker.name, worker.node, reason))
         return list(worker.calls.values())

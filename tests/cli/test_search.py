@@ -209,7 +209,9 @@ def test_a_resume_may_let_a_fixed_number_of_workers_grow(run_main, small):
     config = load_run("run").config
     assert (config["workers"], config["min_workers"], config["max_workers"]) == (None, None, 3)
     code, _, err = run_main("search", "--resume", "--out", "run", "--min-workers", 4)
-    assert (code, "min_workers 4 is above max_workers 3" in err) == (2, False)
+    assert (code, "min_workers 4 is above max_workers 3" in err) == (2, True)
+    assert run_main("search", "--resume", "--out", "run", "--workers", 1)[0] == 0
+    assert load_run("run").config["max_workers"] is None
 
 
 def test_an_address_where_nothing_listens_is_said_at_once(run_main, small):

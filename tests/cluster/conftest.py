@@ -39,6 +39,7 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Mark every process that a test starts; none may be left behind."""
     mark = secrets.token_hex(8)
     monkeypatch.setenv("GTN_NAS_FAULT_TEST", mark)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # for nodes and drivers alike
     yield mark
     for pid in processes(mark):
         assert is_gone(pid), f"left behind: {Path(f'/proc/{pid}/cmdline').read_bytes()!r}"

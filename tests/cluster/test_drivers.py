@@ -1,5 +1,6 @@
 """Searches whose own process, disk or cluster ends before they do, and that are resumed."""
 
+import itertools
 import random
 import signal
 import subprocess
@@ -128,12 +129,12 @@ def test_a_signal_ends_a_search_whose_cluster_answers_no_more(start_nodes, tmp_p
     command += ["--address", nodes.address, "--out", str(tmp_path / "run")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
-        while "worker_joined" not in process.stderr.readline():
-            pass
+        seen = list(itertools.takewhile(lambda line: "worker_joined" not in line, process.stderr))
+        assert process.poll() is None, "".join(seen)[-3000:]
         with nodes.frozen_head():
             process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == 143, errors[-3000:]
     assert f"go on with: gtn-nas search --resume --out {tmp_path / 'run'}" in errors
     assert errors.endswith("error: terminated\n")
     assert load_run(tmp_path / "run").config["candidates"] == 5000
