@@ -255,7 +255,8 @@ class Pretraining:
     def finish(self, learners: int = 20) -> tuple[Path, float]:
         """Round to 16 bits, calibrate, measure, write the artefact and remove the checkpoint.
 
-        The control on real batches is no teacher: its artefact holds settings of ``real_steps``.
+        A teacher that ranks keeps the rates at which it ranked best. The control on real batches is
+        no teacher: its artefact holds settings of ``real_steps``.
 
         Args:
             learners: held-out learners to measure with; twice as many others calibrate.
@@ -267,7 +268,9 @@ class Pretraining:
         if self.goal is not None and self.goal.best is not None:
             teacher.load_state_dict(self.goal.best["teacher"])
         round_to_16_bits(teacher)
-        scale = calibrate(teacher.step_sizes, self.lesson, self.examiner, 2 * learners)
+        scale = 1.0
+        if self.goal is None:
+            scale = calibrate(teacher.step_sizes, self.lesson, self.examiner, 2 * learners)
         accuracy = self.held_out_accuracy(learners)
         path = self.out
         if isinstance(teacher, Teacher):
