@@ -202,6 +202,7 @@ class PretrainConfig(DataConfig):
         learners_per_step: learners whose meta-gradients are averaged; by default one for each
             worker.
         learning_rate: outer learning rate of the generator.
+        real_images: real images that a learner is judged by in an outer step.
         window: inner steps that are differentiated, placed at random; by default half of them.
         hidden: units of the generator's first layer.
         channels: channels of the generator's smallest feature map; by default 64, and 32 for
@@ -239,6 +240,7 @@ class PretrainConfig(DataConfig):
     ] = "full"
     learners_per_step: PositiveInt | None = None
     learning_rate: PositiveFloat = 0.001
+    real_images: PositiveInt = 2048
     window: PositiveInt | None = None
     hidden: PositiveInt = 256
     channels: PositiveInt | None = None
@@ -250,7 +252,7 @@ class PretrainConfig(DataConfig):
     rank_labels: Path | None = None
     rank_column: str = "real_loss"
     rank_weight: Annotated[float, Field(ge=0)] = 0.5
-    rank_sharpness: PositiveFloat = 8.0
+    rank_sharpness: PositiveFloat = 40.0
     workers: PositiveInt | None = None
     cpus_per_worker: PositiveFloat = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0

@@ -48,6 +48,10 @@ def pretrain(
         int | None, typer.Option(help="Learners whose meta-gradients are averaged.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Outer learning rate.")] = None,
+    real_images: Annotated[
+        int | None,
+        typer.Option(help="Real images that judge a learner in an outer step. [default: 2048]"),
+    ] = None,
     window: Annotated[
         int | None, typer.Option(help="Inner steps that are differentiated. [default: half]")
     ] = None,
@@ -85,7 +89,7 @@ def pretrain(
     ] = None,
     rank_sharpness: Annotated[
         float | None,
-        typer.Option(help="How small a difference of losses counts as much. [default: 8]"),
+        typer.Option(help="How small a difference of losses counts as much. [default: 40]"),
     ] = None,
     workers: Annotated[
         int | None,
