@@ -56,6 +56,13 @@ ProxySeeds = Annotated[
 RealSteps = Annotated[
     int | None, typer.Option(help="Batches of the proxy real_steps. [default: 32]")
 ]
+ResumeOrStart = Annotated[
+    bool,
+    typer.Option(
+        "--resume-or-start",
+        help="Continue what is in --out, or start it: for commands that are repeated unattended.",
+    ),
+]
 RankBy = Annotated[
     str | None,
     typer.Option(
@@ -75,5 +82,5 @@ def settings(file: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
     from gtn_nas.config import read_yaml
 
     values = read_yaml(file) if file else {}
-    given = {n: v for n, v in options.items() if v is not None and n not in {"config", "resume"}}
-    return values | given
+    modes = {"config", "resume", "resume_or_start"}
+    return values | {n: v for n, v in options.items() if v is not None and n not in modes}
