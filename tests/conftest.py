@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from .ray_head import RayHead, ray_head
+
 # Before torch is imported: the networks here are tiny, and a second thread would cost more time in
 # waiting than it saves.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -40,6 +42,13 @@ def ray_local() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def head() -> Iterator[RayHead]:
+    """A head node with two CPUs that asks for a token, on this machine; shared by its tests."""
+    with ray_head(cpus=2) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
