@@ -208,7 +208,7 @@ def test_a_name_before_the_host_is_no_credential(uri):
     ],
 )
 def test_a_uri_of_no_store_is_refused(uri):
-    with pytest.raises(ConfigError, match="is no place for checkpoints: ") as caught:
+    with pytest.raises(ConfigError, match="is no place for files: ") as caught:
         Checkpoint(uri)
     assert str(caught.value).startswith(uri)
     assert "\n" not in str(caught.value)
