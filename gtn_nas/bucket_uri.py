@@ -18,7 +18,7 @@ SECRETS = re.compile(
 """How a URI with credentials starts; a password may have slashes in it, as those of S3 do."""
 
 LIBRARY_S = 4.0
-"""Seconds that Google's own library tries again; Amazon's does it twice within a second."""
+"""Seconds that Google's own library tries again; Amazon's does it once, within a second."""
 
 DENIED = re.compile(
     "ACCESS_DENIED|ACCESS_KEY|SIGNATURE|TOKEN|UNAUTHENTICATED|PERMISSION|status 40[13]"
@@ -65,11 +65,12 @@ def _impatient(files: FileSystem) -> FileSystem:
 
     A URI has no word for it, so the store is made once more from the options that it pickles.
     """
-    from pyarrow.fs import GcsFileSystem, S3FileSystem
+    from pyarrow.fs import AwsStandardS3RetryStrategy, GcsFileSystem, S3FileSystem
 
+    more: dict[str, Any]
     if isinstance(files, S3FileSystem):
-        # Beside, a small file is written by one request instead of three.
-        more: dict[str, Any] = {"allow_delayed_open": True}
+        more = {"retry_strategy": AwsStandardS3RetryStrategy(max_attempts=2)}
+        more["allow_delayed_open"] = True  # a small file takes one request instead of three
     elif isinstance(files, GcsFileSystem):
         more = {"retry_time_limit": timedelta(seconds=LIBRARY_S)}
     else:
@@ -80,7 +81,7 @@ def _impatient(files: FileSystem) -> FileSystem:
 
 def reason_of(error: Exception) -> str:
     """Return in one line what a store said, and what to do about it."""
-    text = " ".join(str(error).split())[:400]
+    text = re.sub(r"^When [^:]+: ", "", " ".join(str(error).split()))[:300]
     if DENIED.search(text):
         text += "; are the credentials in the environment right?"
     return text

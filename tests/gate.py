@@ -24,6 +24,7 @@ class Gate:
         self._lock = threading.Lock()
         self._through: set[socket.socket] = set()
         self._refusals: float = 0
+        self.refused = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def shut(self, refusals: float = float("inf")) -> None:
@@ -58,6 +59,7 @@ class Gate:
             with self._lock:
                 if self._refusals > 0:
                     self._refusals -= 1
+                    self.refused += 1
                     _reset(client)
                     return
                 self._through.add(client)
