@@ -72,7 +72,7 @@ def test_a_place_that_is_none_is_told_in_a_line(run_main, search, gate, command,
     elif command == "resume":
         arguments = ["search", "--resume", "--out", out]
     else:
-        arguments = [command, *search[1:-2 * 3], "--out", out]
+        arguments = [command, *search[1 : -2 * 3], "--out", out]
     missing = said.startswith("there is no bucket") and command in ("query", "resume")
     ended, shown, err = run_main(*arguments)
     assert (ended, shown) == (code, "")

@@ -86,7 +86,7 @@ def test_what_cannot_be_read_is_said(folder, bucket, gate):
     with pytest.raises(ConfigError, match=r"nowhere://bucket/run is no place for files: Unrecog"):
         load_run("nowhere://bucket/run")
     (folder / "config.yaml").unlink()
-    with pytest.raises(RunFolderError, match="a is not a run: it lacks config.yaml"):
+    with pytest.raises(RunFolderError, match=r"a is not a run: it lacks config\.yaml"):
         load_run(str(folder))
     gate.shut()
     with pytest.raises(StoreError, match=f"cannot reach {folder}: "):

@@ -89,7 +89,7 @@ def test_a_bucket_that_is_missing_is_named(gate):
 
 def test_damaged_and_foreign_parts_are_named_and_the_others_are_read(folder):
     write_run(folder, [record(0)], [record(1)])
-    whole, torn = part_files(folder, "candidates")
+    _, torn = part_files(folder, "candidates")
     torn.write_bytes(torn.read_bytes()[:300])
     (folder / "candidates" / "part-foreign.parquet").write_bytes(b"PAR1 or not")
     with (
@@ -155,7 +155,7 @@ def test_a_long_outage_ends_the_run_at_once_and_it_can_be_continued(folder, time
             gate.shut()
             store.append_asks([trial(1)])
 
-    with pytest.raises(StoreError, match="cannot list s3://.*/runs/a/candidates: ") as caught:
+    with pytest.raises(StoreError, match=r"cannot list s3://.*/runs/a/candidates: ") as caught:
         run()
     assert "\n" not in str(caught.value)
     assert 10 <= time.now < 30  # it was not waited for once more at the end
