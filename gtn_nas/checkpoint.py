@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from gtn_nas.bucket import OUTAGE_S, BucketPath
 from gtn_nas.errors import EnvironmentFailure, TeacherError
 from gtn_nas.files import place_of, whole_file
 
@@ -37,11 +38,15 @@ class Checkpoint:
     def save(self, state: dict[str, object]) -> None:
         """Replace the state; an object store shows an object only once it is complete.
 
+        Once it was written, an outage of the store is waited out: hours of work depend on it.
+
         Raises:
             EnvironmentFailure: it cannot be written.
         """
         with whole_file(self._file) as file:
             torch.save(state, file)
+        if isinstance(self._file, BucketPath):
+            self._file.bucket.waits_s = OUTAGE_S
 
     def load(self, device: torch.device) -> dict[str, Any]:
         """Return the state, tensors on a device; nothing in it is executed.
