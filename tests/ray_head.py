@@ -40,7 +40,7 @@ def ray_head(cpus: int = 2) -> Iterator[RayHead]:
     plain = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     token_set = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-    # Ray's workers give way to everything else, which on a busy machine means that they stand still.
+    # Ray's workers give way to all else, which on a busy machine means that they stand still.
     own = {"PATH": tools, "HOME": str(home), "RAY_worker_niceness": "0"}
     environment = plain | token_set | own
     command = [

@@ -39,7 +39,11 @@ Teacher = Annotated[
     typer.Option(help="A shipped teacher or an artefact's path. [default: one that fits]"),
 ]
 RunFolder = Annotated[
-    Path | None, typer.Option(help="Run folder. [default: runs/<dataset>-<space>-<time>]")
+    str | None,
+    typer.Option(
+        help="Run folder, or a URI like s3://bucket/runs/x. "
+        "[default: runs/<dataset>-<space>-<time>]"
+    ),
 ]
 ExecutorName = Annotated[
     str | None, typer.Option(help="ray, or inline: one process, no Ray. [default: ray]")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -163,11 +162,12 @@ def continues(values: dict[str, Any]) -> bool:
         ConfigError: ``out`` is missing.
     """
     from gtn_nas.errors import ConfigError
+    from gtn_nas.files import place_of
     from gtn_nas.results.layout import is_run
 
     if "out" not in values:
         raise ConfigError("--resume-or-start needs the run folder: --out RUN")
-    return is_run(Path(values["out"]))
+    return is_run(place_of(values["out"]))
 
 
 def asked(values: dict[str, Any], kind: type[C], resume: bool) -> C:
@@ -202,11 +202,12 @@ def _resumed(values: dict[str, Any], kind: type[C]) -> C:
     """
     from gtn_nas.config import parse
     from gtn_nas.errors import ConfigError
+    from gtn_nas.files import place_of
     from gtn_nas.searching import stored_config
 
     if "out" not in values:
         raise ConfigError("--resume needs the run folder: --out RUN")
-    stored = stored_config(Path(values["out"]), kind)
+    stored = stored_config(place_of(values["out"]), kind)
     if ":" in stored.space and "space" not in values:
         raise ConfigError(
             f"this run's search space is the module {stored.space!r}, which would be executed; "

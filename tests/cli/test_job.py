@@ -1,12 +1,12 @@
 """``gtn-nas job`` as a person meets it, and a real cluster that asks for a token."""
 
+import http.client
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -108,8 +108,8 @@ def job(head: RayHead, *arguments: object, **change: str) -> subprocess.Complete
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def without_token(head: RayHead, **change: str) -> subprocess.CompletedProcess[str]:
-    environment = {n: v for n, v in head.environment.items() if n not in SECRET} | change
+def listed_with(head: RayHead, token: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    environment = {n: v for n, v in head.environment.items() if n not in SECRET} | token
     command = [*MAIN, "job", "list", "--address", head.address]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -118,17 +118,18 @@ def without_token(head: RayHead, **change: str) -> subprocess.CompletedProcess[s
 def test_without_the_token_one_is_told_so_in_a_line(head, tmp_path):
     asks = f"error: the cluster at {head.address} asks for a token: set RAY_AUTH_MODE=token, and "
     refused = [
-        (without_token(head), asks),
-        (without_token(head, RAY_AUTH_MODE="token"), asks),
-        (without_token(head, RAY_AUTH_TOKEN="00"), "error: the cluster at .* refuses the token"),
-        (without_token(head, RAY_AUTH_TOKEN_PATH="/none"), "error: RAY_AUTH_TOKEN_PATH names '/no"),
+        ({}, asks),
+        ({"RAY_AUTH_MODE": "token"}, asks),
+        ({"RAY_AUTH_TOKEN": "00"}, "error: the cluster at .* refuses the token"),
+        ({"RAY_AUTH_TOKEN_PATH": "/none"}, "error: RAY_AUTH_TOKEN_PATH names '/none', which"),
     ]
-    for done, said in refused:
+    for token, said in refused:
+        done = listed_with(head, token)
         assert (done.returncode, done.stdout) == (1, "")
         assert re.match(said, done.stderr)
         assert done.stderr.count("\n") == 1
-    (tmp_path / "token").write_text(head.token)
-    done = without_token(head, RAY_AUTH_TOKEN_PATH=str(tmp_path / "token"))
+    (tmp_path / "token").write_text(f"{head.token}\n")
+    done = listed_with(head, {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")})
     assert (done.returncode, done.stderr) == (0, "")
     assert head.token not in done.stdout
 
@@ -171,10 +172,10 @@ def test_a_search_of_ones_own_space_and_teacher_is_shown_and_ends_as_it_ends(
 
 def joined_the_cluster(head: RayHead, name: str) -> bool:
     """Tell whether a job's command connected to the cluster, instead of starting one of its own."""
-    request = urllib.request.Request(f"{head.address}/api/jobs/{name}")
-    request.add_header("Authorization", f"Bearer {head.token}")
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)["job_id"] is not None
+    connection = http.client.HTTPConnection(head.address.removeprefix("http://"))
+    token = {"Authorization": f"Bearer {head.token}"}
+    connection.request("GET", f"/api/jobs/{name}", headers=token)
+    return json.load(connection.getresponse())["job_id"] is not None
 
 
 @pytest.mark.slow

@@ -169,8 +169,10 @@ def test_a_pod_is_confined_and_limited(name):
 @pytest.mark.parametrize("name", GROUPS)
 def test_shared_memory_has_room_for_the_object_store(name):
     pod, group = PODS[name], GROUPS[name]
-    (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["mountPath"] == "/dev/shm"]
-    (volume,) = [v for v in pod["volumes"] if v["name"] == mount["name"]]
+    (mount,) = pod["containers"][0]["volumeMounts"]
+    (volume,) = pod["volumes"]
+    assert Path(mount["mountPath"]).parts == ("/", "dev", "shm")
+    assert mount["name"] == volume["name"]
     assert volume["emptyDir"]["medium"] == "Memory"
     size = int(volume["emptyDir"]["sizeLimit"].removesuffix("Gi")) * 2**30
     assert int(group["rayStartParams"]["object-store-memory"]) < size
@@ -198,9 +200,8 @@ def test_a_container_is_confined_limited_and_asks_for_the_token(name):
     assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
     assert {"mem_limit", "cpus"} <= set(service)
     assert service["shm_size"] == "2gb"
-    assert service["environment"]["RAY_AUTH_MODE"] == "token"
-    assert service["environment"]["RAY_AUTH_TOKEN_PATH"] == "/run/secrets/ray_token"
-    assert service["secrets"] == ["ray_token"]
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/run/secrets/ray_token"}
+    assert (service["environment"], service["secrets"]) == (token, ["ray_token"])
     target = service["build"]["target"]
     assert (service["image"], target == "cuda") == (f"gtn-nas:{VERSION}-{target}", "gpu" in name)
 
