@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from gtn_nas.errors import ConfigError
+from gtn_nas.files import Place, uri_or_path
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -30,6 +31,7 @@ def _split(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+UriOrPath = Annotated[str | Path, BeforeValidator(uri_or_path)]
 
 Curriculum = Literal["full", "shuffled_batch", "all_shuffled", "none", "fixed_noise", "pixels"]
 """What of a lesson is learned beside the generator (Such et al. 2019, section 3.2).
@@ -122,7 +124,8 @@ class SearchConfig(DataConfig):
         timeout_s: seconds a candidate may take.
         final_epochs: epochs of a full training.
         address: Ray cluster to join; by default ``RAY_ADDRESS``, else a private local one.
-        out: run folder; by default ``runs/<dataset>-<space>-<time>``.
+        out: run folder, or a URI such as ``s3://bucket/runs/x``; by default
+            ``runs/<dataset>-<space>-<time>``.
     """
 
     teacher: str | None = None
@@ -150,7 +153,7 @@ class SearchConfig(DataConfig):
     timeout_s: PositiveFloat = 300.0
     final_epochs: PositiveInt = 60
     address: str | None = None
-    out: Path | None = None
+    out: UriOrPath | None = None
 
     @model_validator(mode="after")
     def _one_for_each_step(self) -> Self:
@@ -285,11 +288,12 @@ def _problem(kind: type[_Config], item: Any) -> str:
     return f"{name}: {item['msg'].lower()} (got {item['input']!r})"
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Place) -> dict[str, Any]:
     """Read a configuration file as a mapping.
 
     Raises:
         ConfigError: the file is missing, not YAML, or not a mapping.
+        StoreError: it is in a bucket that does not answer.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))

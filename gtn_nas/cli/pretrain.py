@@ -16,6 +16,7 @@ from gtn_nas.cli.options import (
     Dataset,
     GpusPerWorker,
     ImageSize,
+    ResumeOrStart,
     Seed,
     Space,
     SplitSeed,
@@ -107,10 +108,11 @@ def pretrain(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Path of the artefact.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
+    resume_or_start: ResumeOrStart = False,
 ) -> None:
     """Meta-train a teacher on a data set, for learners of a search space."""
     values = settings(config, locals())
-    _run(values, resume)
+    _run(values, None if resume_or_start else resume)
 
 
 def make_teacher_for(config: SearchConfig) -> Path:
@@ -133,10 +135,15 @@ def _run(values: dict[str, Any], resume: bool | None) -> Path:
     """Meta-train and tell the result; ``resume=None`` continues where there is a checkpoint."""
     from gtn_nas.cli.progress import StageProgress
     from gtn_nas.config import PretrainConfig, parse
+    from gtn_nas.inputs import require_inputs
+
+    config = parse(PretrainConfig, values)
+    require_inputs(config)
+
     from gtn_nas.learners import holds_any_out
     from gtn_nas.pretraining import Pretraining
 
-    pretraining = Pretraining(parse(PretrainConfig, values), resume=resume)
+    pretraining = Pretraining(config, resume=resume)
     with StageProgress() as shown:
         if pretraining.trainer.iteration == 0:
             shown.say(f"meta-training needs {pretraining.estimate()}")
