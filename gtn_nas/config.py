@@ -69,7 +69,7 @@ class DataConfig(_Config):
     """Which images, and how they are split.
 
     Attributes:
-        dataset: name of a data set, ``folder:DIR`` or ``parquet:DIR``.
+        dataset: name of a data set, ``folder:DIR`` or ``parquet:DIR``, also with a bucket's URI.
         data_dir: where downloadable data sets are kept.
         image_size: side that a folder's or Parquet's images are resized to, in pixels.
         split_seed: seed of the split into train, validation and (where none is published) test.
@@ -89,8 +89,8 @@ class SearchConfig(DataConfig):
     """One search.
 
     Attributes:
-        teacher: a shipped teacher's name or the path of an artefact; by default the shipped one
-            that fits the data set.
+        teacher: a shipped teacher's name, or the path or URI of an artefact; by default the
+            shipped one that fits the data set.
         strategy: ``random``, ``regularized_evolution``, ``successive_halving`` or ``optuna``.
         sampler: Optuna's sampler, by its name there; ``TPESampler`` by default.
         candidates: distinct architectures to evaluate.
@@ -232,7 +232,7 @@ class PretrainConfig(DataConfig):
         max_hours: refuse to start what is estimated to take longer.
         checkpoint: where the unfinished teacher is kept: a path or a URI of an object store; by
             default beside ``out``.
-        out: the artefact's path.
+        out: the artefact's path or URI.
     """
 
     inner_steps: PositiveInt = 32
@@ -262,7 +262,7 @@ class PretrainConfig(DataConfig):
     address: str | None = None
     max_hours: PositiveFloat | None = None
     checkpoint: str | None = None
-    out: Path | None = None
+    out: UriOrPath | None = None
 
 
 def parse(kind: type[C], values: Mapping[str, Any]) -> C:

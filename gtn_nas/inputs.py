@@ -43,8 +43,9 @@ def require_inputs(config: DataConfig) -> None:
     """
     for name, path in local_inputs(config).items():
         if not path.exists():
+            made = "; `gtn-nas pretrain` makes a teacher" if name == "teacher" else ""
             raise ConfigError(
-                f"{name}: there is no {str(path)!r} on this machine ({socket.gethostname()})"
+                f"{name}: there is no {str(path)!r} on this machine ({socket.gethostname()}){made}"
             )
 
 

@@ -25,6 +25,7 @@ from gtn_nas.examination import (
     calibrate,
     try_start_rates,
 )
+from gtn_nas.files import Place, place_of
 from gtn_nas.labels import RankingGoal, load_labels
 from gtn_nas.memory import keep_freed_memory
 from gtn_nas.meta_workers import (
@@ -106,8 +107,8 @@ class Pretraining:
         self.sizes = teacher_sizes(config, self.dataset)
         self.space = get_space(config.space)
         data = config.dataset.replace(":", "_").replace("/", "_")
-        self.out = config.out or Path(f"{data}-{self.space.name}.safetensors")
-        beside = self.out.with_suffix(".checkpoint")
+        self.out = place_of(config.out or f"{data}-{self.space.name}.safetensors")
+        beside = _with_ending(self.out, ".checkpoint")
         self.checkpoint = Checkpoint(config.checkpoint or str(beside))
         self.goal = self._ranking_goal()
         self.factory = TrainerFactory(
@@ -252,7 +253,7 @@ class Pretraining:
         """Return the lesson as it stands; a seed decides orders, fresh noise and real batches."""
         return self.trainer.source.lesson(torch.Generator().manual_seed(seed))
 
-    def finish(self, learners: int = 20) -> tuple[Path, float]:
+    def finish(self, learners: int = 20) -> tuple[Place, float]:
         """Round to 16 bits, calibrate, measure, write the artefact and remove the checkpoint.
 
         A teacher that ranks keeps the rates at which it ranked best. The control on real batches is
@@ -276,7 +277,7 @@ class Pretraining:
         if isinstance(teacher, Teacher):
             save_teacher(teacher, self._header(teacher, accuracy, scale), path)
         else:
-            path = path.with_suffix(".yaml")
+            path = _with_ending(path, ".yaml")
             save_step_sizes(teacher, path)
         self.checkpoint.remove()
         return path, accuracy
@@ -323,3 +324,8 @@ class Pretraining:
             validation_accuracy=accuracy,
             ranking=None if self.goal is None else self.goal.measured(self.lesson(0)),
         )
+
+
+def _with_ending(path: Place, ending: str) -> Place:
+    """Return the place beside another that has its name and another ending."""
+    return path.parent / f"{path.name.rpartition('.')[0] or path.name}{ending}"

@@ -43,6 +43,8 @@ def test_what_is_missing_is_named_with_the_machine(tmp_path):
     here = SearchConfig(dataset=f"folder:{tmp_path}")
     require_inputs(here)
     with pytest.raises(ConfigError) as caught:
+        require_inputs(SearchConfig(dataset="folder:no/photos"))
+    machine = socket.gethostname()
+    assert str(caught.value) == f"dataset: there is no 'no/photos' on this machine ({machine})"
+    with pytest.raises(ConfigError, match="pretrain` makes a teacher"):
         require_inputs(here.model_copy(update={"teacher": "no/such.safetensors"}))
-    message = "teacher: there is no 'no/such.safetensors' on this machine"
-    assert str(caught.value) == f"{message} ({socket.gethostname()})"

@@ -25,6 +25,7 @@ from gtn_nas.cli.options import (
 
 if TYPE_CHECKING:
     from gtn_nas.config import SearchConfig
+    from gtn_nas.files import Place
 
 
 def pretrain(
@@ -106,7 +107,7 @@ def pretrain(
         str | None,
         typer.Option(help="Path or object-store URI of the checkpoint. [default: beside --out]"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Path of the artefact.")] = None,
+    out: Annotated[str | None, typer.Option(help="Path or URI of the artefact.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
     resume_or_start: ResumeOrStart = False,
 ) -> None:
@@ -115,7 +116,7 @@ def pretrain(
     _run(values, None if resume_or_start else resume)
 
 
-def make_teacher_for(config: SearchConfig) -> Path:
+def make_teacher_for(config: SearchConfig) -> Place:
     """Meta-train a teacher for a search's data and space with default settings.
 
     Returns:
@@ -131,7 +132,7 @@ def make_teacher_for(config: SearchConfig) -> Path:
     return _run(shared, resume=None)
 
 
-def _run(values: dict[str, Any], resume: bool | None) -> Path:
+def _run(values: dict[str, Any], resume: bool | None) -> Place:
     """Meta-train and tell the result; ``resume=None`` continues where there is a checkpoint."""
     from gtn_nas.cli.progress import StageProgress
     from gtn_nas.config import PretrainConfig, parse

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from gtn_nas.bucket_uri import refuse_secrets
 from gtn_nas.config import DataConfig, parse
 from gtn_nas.data import DATASETS
 from gtn_nas.errors import ConfigError, UnknownNameError
@@ -62,6 +63,8 @@ def pack(command: Command, folder: Path) -> list[str]:
         ConfigError: a setting is wrong, or names what the cluster cannot have.
     """
     config = parse(command.kind, command.settings)
+    for place in (data_folder(config), *command.settings.values()):
+        refuse_secrets(str(place))  # a cluster shows everyone what its jobs were asked
     _refuse_unknown(config)
     _refuse_address(command)
     _refuse_lost(command, config)

@@ -155,7 +155,7 @@ def test_an_interrupted_run_can_be_resumed_and_ends_as_if_nothing_had_been(pretr
     assert code == 2
     assert "holds an unfinished meta-training; continue it with --resume" in err
 
-    assert pretrain(*space, "--resume")[0] == 0
+    assert pretrain(*space, "--resume-or-start")[0] == 0
     wanted, header = load_teacher(tmp_path / "undisturbed.safetensors")
     resumed, same_header = load_teacher(tmp_path / "teacher.safetensors")
     assert same_header == header

@@ -159,6 +159,7 @@ def test_a_configuration_file_is_a_run_and_options_override_it(run_main, small):
         (["--config", "missing.yaml"], ["missing.yaml"]),
         (["--config", "misspelt.yaml"], ["candidate", "candidates"]),
         (["--resume"], ["--out"]),
+        (["--resume-or-start"], ["--out"]),
         (["--resume", "--out", "nowhere"], ["nowhere", "not a run"]),
         (["--candidate", "3"], ["--candidate"]),
     ],
@@ -188,6 +189,17 @@ def test_a_folder_of_damaged_images_is_refused_by_the_file(run_main, small):
     assert code == 2
     assert "photos/dog/3.png" in err
     assert not Path("run").exists()
+
+
+def test_the_same_line_begins_a_run_and_continues_it(run_main, small):
+    line = [*small, "--out", "run", "--resume-or-start"]
+    assert run_main(*line)[0] == 0
+    first = load_run("run").query()
+    code, _, err = run_main(*line)
+    assert code == 0, err
+    assert load_run("run").query() == first
+    code, _, err = run_main(*line, "--seed", 1)
+    assert (code, "cannot change seed" in err) == (2, True)
 
 
 def test_a_run_is_not_overwritten_and_a_resume_may_not_change_it(run_main, small):

@@ -156,3 +156,10 @@ def test_what_is_large_is_refused_with_its_name(here, job, monkeypatch):
     message = complaint(search(space="lab.space:Mine"), job)
     assert "at most 3 MiB along, and this is 5 MiB, most of it lab/images.npy" in message
     shutil.rmtree(job)
+
+
+@pytest.mark.parametrize("name", ["out", "teacher", "dataset"])
+def test_credentials_are_refused_and_not_repeated(here, job, name):
+    uri = "s3://who:hidden@bucket/place"
+    message = complaint(search(**{name: f"folder:{uri}" if name == "dataset" else uri}), job)
+    assert message == "a s3:// URI must not carry credentials; set them in the environment"
