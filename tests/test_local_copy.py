@@ -85,6 +85,7 @@ def test_a_search_and_its_teacher_may_be_in_a_bucket(bucket, tiny_teacher):
         search(SearchConfig(teacher=f"{bucket}/none.safetensors", out=f"{bucket}/two", **common))
 
 
+@pytest.mark.slow
 def test_a_teacher_is_made_in_a_bucket(bucket):
     small = {"inner_steps": 3, "batch_size": 20, "meta_iterations": 1, "warm_start_steps": 2}
     sizes = {"hidden": 16, "channels": 8, "noise_dim": 8}

@@ -62,6 +62,7 @@ def test_outages_in_a_search_lose_and_double_nothing(config, bucket, gate):
     assert stored == [{"n": 12}]
 
 
+@pytest.mark.slow
 def test_finals_in_a_bucket_go_on_from_their_states(config, bucket):
     search(config)
     far = in_bucket(config, bucket)

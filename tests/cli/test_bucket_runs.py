@@ -83,6 +83,7 @@ def test_a_place_that_is_none_is_told_in_a_line(run_main, search, gate, command,
     assert list(Path.cwd().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_long_outage_is_told_in_a_line_and_the_run_can_be_continued(
     run_main, search, bucket, gate, monkeypatch
 ):

@@ -146,6 +146,7 @@ def test_a_merge_that_an_outage_meets_loses_and_doubles_nothing(folder, time, ga
     assert rows_stored(folder, "events") == 4
 
 
+@pytest.mark.slow
 def test_a_long_outage_ends_the_run_at_once_and_it_can_be_continued(folder, time, gate):
     def run():
         with RunStore.create(folder, "", clock=time.clock) as store:
@@ -199,6 +200,7 @@ for i in range(10**6):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_nothing_that_it_had_flushed(folder, time):
     command = [sys.executable, "-c", WRITER, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as writer:
