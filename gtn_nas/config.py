@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -50,6 +51,8 @@ RESUMABLE = frozenset(
         "halve_finals",
         "executor",
         "workers",
+        "min_workers",
+        "max_workers",
         "cpus_per_worker",
         "gpus_per_worker",
         "address",
@@ -118,7 +121,10 @@ class SearchConfig(DataConfig):
         limits: conditions such as ``params<=100000``; what is beyond ranks last, is never trained
             fully, and is infeasible to the strategy.
         executor: ``ray`` or ``inline``.
-        workers: Ray actors; by default as many as fit.
+        workers: a fixed number of Ray actors; by default as many as fit, also on nodes that join.
+        min_workers: instead, the fewest that a run goes on with for long.
+        max_workers: instead, the most; asked for whether they fit or not, so that a cluster which
+            grows by demand does.
         cpus_per_worker: CPUs, and so threads, of one actor.
         gpus_per_worker: GPUs of one actor; fractions share one.
         timeout_s: seconds a candidate may take.
@@ -148,6 +154,8 @@ class SearchConfig(DataConfig):
     limits: tuple[str, ...] = ()
     executor: Literal["ray", "inline"] = "ray"
     workers: PositiveInt | None = None
+    min_workers: PositiveInt | None = None
+    max_workers: PositiveInt | None = None
     cpus_per_worker: PositiveFloat = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
     timeout_s: PositiveFloat = 300.0
@@ -161,6 +169,18 @@ class SearchConfig(DataConfig):
             given = getattr(self, name)
             if isinstance(given, tuple) and len(given) != self.real_steps:
                 raise ValueError(f"{name} has {len(given)} values for {self.real_steps} real_steps")
+        return self
+
+    @model_validator(mode="after")
+    def _fixed_or_between(self) -> Self:
+        if self.workers and (self.min_workers or self.max_workers):
+            raise ValueError(
+                "workers is a fixed number; min_workers and max_workers are for others"
+            )
+        if (self.min_workers or 1) > (self.max_workers or math.inf):
+            raise ValueError(
+                f"min_workers {self.min_workers} is above max_workers {self.max_workers}"
+            )
         return self
 
 

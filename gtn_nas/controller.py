@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from gtn_nas.executors.base import Executor
+from gtn_nas.executors.base import Executor, Notice
+from gtn_nas.ledger import Ledger
 from gtn_nas.results.store import RunStore
 from gtn_nas.strategies.base import Strategy
-from gtn_nas.trial import Record, Trial, derived_seed
+from gtn_nas.trial import Record, Status, Trial, derived_seed
 
 log = logging.getLogger(__name__)
 
 MAX_FRUITLESS_ASKS = 2000
 """Asks in a row without a new trial, after which the space counts as exhausted."""
-
-Identity = tuple[str, int]
-"""Key and budget: in one run, trials that share both share their score."""
 
 
 class Controller:
@@ -36,6 +35,11 @@ class Controller:
         evaluation_id: hash of everything else that scores depend on.
         candidates: distinct architectures to evaluate in all, stored ones included. One that is
             evaluated at several budgets counts once; promotions come on top.
+
+    Attributes:
+        on_notice: called with what happens to workers, once it is recorded.
+        exhausted: whether the search ended since the space has no more architectures.
+        failures: evaluations that did not end well, by how they ended.
     """
 
     def __init__(
@@ -50,43 +54,59 @@ class Controller:
     ) -> None:
         self.strategy, self.executor, self.store = strategy, executor, store
         self.seed, self.evaluation_id, self.candidates = seed, evaluation_id, candidates
-        self.records: dict[Identity, Record] = {}
         self.exhausted = False
-        self._asked: dict[Identity, Trial] = {}
-        self._keys: set[str] = set()
+        self.failures: Counter[Status] = Counter()
+        self._ledger = Ledger()
         self._tell_index = 0
         self._fruitless = 0
-        self._replay()
+        self._repeated_until = self._replay()
+        self.on_notice: Callable[[Notice], None] = lambda notice: None
+        executor.on_notice = self._record_notice
 
     @property
     def total(self) -> int:
         """Evaluations in all, as far as is known: every candidate, and promotions asked for."""
-        return self.candidates + len(self._asked) - len(self._keys)
+        return self.candidates + self._ledger.trials - self._ledger.architectures
+
+    @property
+    def done(self) -> int:
+        """Evaluations that have ended, stored ones included."""
+        return self._ledger.told
+
+    def records(self) -> list[Record]:
+        """Return what came of every evaluation, in the order in which they ended."""
+        return self._ledger.records()
 
     def run(self) -> Iterator[Record]:
         """Evaluate enough distinct candidates and all promotions of them, yielding each record."""
         seen = -1
-        while len(self.records) > seen:  # the last records can make others worth a larger budget
-            seen = len(self.records)
+        while self.done > seen:  # the last records can make others worth a larger budget
+            seen = self.done
             for finished in self.executor.run(self._trials()):
                 record = replace(finished, run=self.store.run, tell_index=self._tell_index)
                 self.store.append_candidates([record])
                 self._remember(record)
+                if record.status is not Status.OK:
+                    self._log_failure(record)
                 yield record
         self.store.flush()
 
     def _trials(self) -> Iterator[Trial]:
         """Yield what was asked for but never finished, then what is new, then promotions."""
-        yield from [t for identity, t in self._asked.items() if identity not in self.records]
-        batch = max(8, 2 * self.executor.workers)
-        while not self.exhausted and (missing := self.candidates - len(self._keys)) > 0:
-            yield from self._ask(min(batch, missing))
+        yield from self._ledger.unfinished()
+        while not self.exhausted and (missing := self.candidates - self._ledger.architectures) > 0:
+            yield from self._ask(min(self._batch, missing))
             if self._fruitless >= MAX_FRUITLESS_ASKS:
                 self.exhausted = True
                 self.store.append_event("exhausted")
                 log.warning("no new architectures in %d asks; the search ends", self._fruitless)
-        while promoted := self._ask(batch, new=False):
+        while promoted := self._ask(self._batch, new=False):
             yield from promoted
+
+    @property
+    def _batch(self) -> int:
+        """How many trials are asked for at once."""
+        return max(8, 2 * self.executor.workers)
 
     def _ask(self, n: int, *, new: bool = True) -> list[Trial]:
         """Ask the strategy, store that, and return the trials that were not asked for before."""
@@ -101,24 +121,19 @@ class Controller:
         )
         fresh = []
         for trial in asked:
-            if _identity(trial) not in self._asked:
-                seed = derived_seed(self.seed, trial.architecture.key)
-                trial = replace(trial, seed=seed, evaluation_id=self.evaluation_id)
-                self._take_in(trial)
+            seed = derived_seed(self.seed, trial.architecture.key)
+            trial = replace(trial, seed=seed, evaluation_id=self.evaluation_id)
+            if self._ledger.ask(trial):
                 fresh.append(trial)
-            elif _identity(trial) in self.records:
-                self._reuse(trial)
+            elif (known := self._ledger.record_of(trial)) is not None:
+                self._reuse(trial, known)
         if fresh:
             self.store.append_asks(fresh)
-        self._fruitless = 0 if fresh else self._fruitless + len(asked)
+        repeats = asked[-1].ask_index <= self._repeated_until
+        self._fruitless = 0 if fresh or repeats else self._fruitless + len(asked)
         return fresh
 
-    def _take_in(self, trial: Trial) -> None:
-        """Remember that a trial was asked for."""
-        self._asked[_identity(trial)] = trial
-        self._keys.add(trial.architecture.key)
-
-    def _reuse(self, trial: Trial) -> None:
+    def _reuse(self, trial: Trial, known: Record) -> None:
         """Tell the strategy again what is known of a trial."""
         self.store.append_event(
             "reuse",
@@ -127,27 +142,59 @@ class Controller:
             tell_index=self._tell_index,
             details={"budget": trial.budget},
         )
-        self._remember(self.records[_identity(trial)])
+        self._remember(known)
 
     def _remember(self, record: Record) -> None:
         """Tell the strategy, and count the tell."""
-        self.records.setdefault((record.key, record.budget), record)
+        if self._ledger.tell(record) and record.status is not Status.OK:
+            self.failures[record.status] += 1
         self.strategy.tell([record])
         self._tell_index += 1
 
-    def _replay(self) -> None:
-        """Ask and tell again what is stored, in its order, and so arrive where the run stopped."""
+    def _log_failure(self, record: Record) -> None:
+        """The first of a kind is worth a look; the others are in the run folder."""
+        level = logging.WARNING if self.failures[record.status] == 1 else logging.INFO
+        text = "run=%s key=%s %s: %s"
+        log.log(level, text, self.store.run, record.key, record.status, record.error)
+
+    def _record_notice(self, notice: Notice) -> None:
+        """Store and log what happened to a worker or to a trial on its way."""
+        details: dict[str, object] = {
+            "worker": notice.worker,
+            "node": notice.node,
+            "reason": notice.reason,
+        }
+        if notice.attempt is not None:
+            details |= {"attempt": notice.attempt}
+        self.store.append_event(notice.kind, key=notice.key, details=details)
+        level = logging.WARNING if notice.kind == "worker_left" else logging.INFO
+        key = f" key={notice.key}" if notice.key else ""
+        text = "run=%s%s %s worker=%s node=%s: %s"
+        about = (notice.kind, notice.worker or "-", notice.node or "-", notice.reason)
+        log.log(level, text, self.store.run, key, *about)
+        self.on_notice(notice)
+
+    def _replay(self) -> int:
+        """Ask and tell again what is stored, in its order, and so arrive where the run stopped.
+
+        A damaged part takes asks along: those that have a record count as asked for.
+
+        Returns:
+            The last ask index that is stored.
+        """
         stored = {(r.key, r.budget): r for r in self.store.load_candidates()}
         told = [(record.tell_index, record) for record in stored.values()]
         batches = []
         for event in self.store.load_events():
             details = json.loads(event.details)
             if event.kind == "ask":
-                self._take_in(event.trial())
+                self._ledger.ask(event.trial())
             elif event.kind == "batch":
                 batches.append((event.tell_index or 0, event.ask_index or 0, details))
             elif event.kind == "reuse" and (event.key, details.get("budget")) in stored:
                 told.append((event.tell_index or 0, stored[event.key or "", details["budget"]]))
+        for record in stored.values():
+            self._ledger.ask(_trial_of(record))
         told.sort(key=lambda tell: tell[0], reverse=True)
         last = told[0][0] if told else -1
 
@@ -160,7 +207,16 @@ class Controller:
             self.strategy.ask(details["size"], new=details["new"])
         tell_until(last + 1)
         self._tell_index = last + 1
+        return max((record.ask_index for record in stored.values()), default=-1)
 
 
-def _identity(trial: Trial) -> Identity:
-    return trial.architecture.key, trial.budget
+def _trial_of(record: Record) -> Trial:
+    """Return the trial that led to a record."""
+    return Trial(
+        record.architecture,
+        record.budget,
+        record.ask_index,
+        record.parent_key,
+        record.seed,
+        record.evaluation_id,
+    )

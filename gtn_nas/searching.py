@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -13,6 +13,7 @@ from gtn_nas.architecture import Architecture
 from gtn_nas.config import SearchConfig, refuse_changes, to_yaml
 from gtn_nas.controller import Controller
 from gtn_nas.errors import ConfigError, RunFolderError
+from gtn_nas.executors.base import Load
 from gtn_nas.files import Place, place_of
 from gtn_nas.finals import Finals
 from gtn_nas.latencies import Latencies
@@ -48,6 +49,9 @@ class SearchProgress:
         total: of how many.
         best: the best candidate so far.
         finals: full trainings that have ended.
+        failures: evaluations that did not end well so far, by how they ended.
+        load: how busy the workers are, while candidates are evaluated.
+        dashboard: address of the Ray dashboard, where there is one; told at the start.
     """
 
     stage: Stage
@@ -55,6 +59,9 @@ class SearchProgress:
     total: int
     best: Record | None = None
     finals: int = 0
+    failures: Mapping[Status, int] = field(default_factory=dict)
+    load: Load | None = None
+    dashboard: str | None = None
 
 
 OnProgress = Callable[[SearchProgress], None]
@@ -133,10 +140,11 @@ class Search:
 
     def run(self, on_progress: OnProgress) -> SearchResult:
         """Evaluate the candidates, release the workers, and train the best fully."""
-        with connected(self.config):
+        with connected(self.config) as dashboard:
             factory, arrays = self.evaluation.factory(), self.evaluation.arrays()
-            executor = make_executor(self.config, factory, arrays, workers=self.config.workers)
-            on_progress(SearchProgress("starting", 0, self.config.candidates))
+            executor = make_executor(self.config, factory, arrays)
+            total = self.config.candidates
+            on_progress(SearchProgress("starting", 0, total, dashboard=dashboard))
             with executor, self._store() as store:
                 controller = Controller(
                     self.strategy,
@@ -144,13 +152,11 @@ class Search:
                     store,
                     seed=self.config.seed,
                     evaluation_id=self.evaluation.id,
-                    candidates=self.config.candidates,
+                    candidates=total,
                 )
                 self._evaluate(controller, on_progress)
                 executor.close()  # latencies want the machine idle, the finals its CPUs and GPUs
-                records = self._with_latencies(
-                    list(controller.records.values()), store, on_progress
-                )
+                records = self._with_latencies(controller.records(), store, on_progress)
                 ranking = self.goals.ranked(records)
                 front = self.goals.front(ranking) if self.goals.objectives else []
                 finals = Finals(self.config, self.evaluation, store)
@@ -169,11 +175,20 @@ class Search:
         """Run the controller until all candidates are stored, telling how it goes."""
 
         def tell() -> None:
-            done = len(controller.records)
-            on_progress(SearchProgress("candidates", done, controller.total, best))
+            on_progress(
+                SearchProgress(
+                    "candidates",
+                    controller.done,
+                    controller.total,
+                    best,
+                    failures=dict(controller.failures),
+                    load=controller.executor.load(),
+                )
+            )
 
         ranked = self.steering.ranked
-        best = next(iter(ranked(controller.records.values())), None)
+        best = next(iter(ranked(controller.records())), None)
+        controller.on_notice = lambda notice: tell()
         tell()
         for record in controller.run():
             best = record if best is None else ranked([best, record])[0]

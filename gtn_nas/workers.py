@@ -11,19 +11,19 @@ from gtn_nas.executors.base import Arrays
 
 
 @contextmanager
-def connected(config: SearchConfig) -> Iterator[None]:
-    """Be connected to Ray, where the executor needs it."""
+def connected(config: SearchConfig) -> Iterator[str | None]:
+    """Be connected to Ray, where the executor needs it; return its dashboard's address, if any."""
     if config.executor == "inline":
-        yield
+        yield None
         return
     from gtn_nas.executors import connect
 
-    with connect(config.address):
-        yield
+    with connect(config.address) as dashboard:
+        yield dashboard
 
 
 def make_executor(
-    config: SearchConfig, factory: EvaluatorFactory, arrays: Arrays, *, workers: int | None
+    config: SearchConfig, factory: EvaluatorFactory, arrays: Arrays, *, workers: int | None = None
 ) -> Executor:
     """Start the executor that a configuration names.
 
@@ -31,7 +31,7 @@ def make_executor(
         config: kind of executor, size of a worker, and deadline.
         factory: makes the function that each worker evaluates trials with.
         arrays: what the factory gets.
-        workers: how many, where there can be several; by default as many as fit.
+        workers: how many, where there can be several; by default what the configuration says.
     """
     if config.executor == "inline":
         threads = max(int(config.cpus_per_worker), 1)
@@ -41,7 +41,9 @@ def make_executor(
     return RayExecutor(
         factory,
         arrays,
-        workers=workers,
+        workers=workers or config.workers,
+        min_workers=None if workers else config.min_workers,
+        max_workers=None if workers else config.max_workers,
         cpus_per_worker=config.cpus_per_worker,
         gpus_per_worker=config.gpus_per_worker,
         timeout_s=config.timeout_s,

@@ -191,6 +191,8 @@ CHANGED = {
     "limits": ("params<=100000",),
     "executor": "inline",
     "workers": 2,
+    "min_workers": 2,
+    "max_workers": 4,
     "cpus_per_worker": 2.0,
     "gpus_per_worker": 0.5,
     "timeout_s": 10.0,
@@ -228,6 +230,19 @@ def test_step_sizes_are_one_for_all_steps_or_one_for_each(name):
     assert getattr(parse(SearchConfig, {name: [0.5, 0.25], "real_steps": 2}), name) == (0.5, 0.25)
     with pytest.raises(ConfigError, match=f"^{name} has 2 values for 3 real_steps$"):
         parse(SearchConfig, {name: [0.5, 0.25], "real_steps": 3})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"workers": 2, "max_workers": 4}, "^workers is a fixed number"),
+        ({"workers": 2, "min_workers": 1}, "^workers is a fixed number"),
+        ({"min_workers": 5, "max_workers": 4}, "^min_workers 5 is above max_workers 4$"),
+    ],
+)
+def test_a_pool_is_of_a_fixed_size_or_between_two(values, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(SearchConfig, values)
 
 
 def test_a_config_of_step_sizes_reads_back_equal(tmp_path):

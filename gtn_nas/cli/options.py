@@ -48,7 +48,16 @@ RunFolder = Annotated[
 ExecutorName = Annotated[
     str | None, typer.Option(help="ray, or inline: one process, no Ray. [default: ray]")
 ]
-Workers = Annotated[int | None, typer.Option(help="Ray workers. [default: as many as fit]")]
+Workers = Annotated[
+    int | None, typer.Option(help="A fixed number of Ray workers. [default: as many as fit]")
+]
+MinWorkers = Annotated[
+    int | None, typer.Option(help="The fewest that a search goes on with for long. [default: 1]")
+]
+MaxWorkers = Annotated[
+    int | None,
+    typer.Option(help="The most; an autoscaling cluster grows for them. [default: as many as fit]"),
+]
 TimeoutS = Annotated[
     float | None, typer.Option(help="Seconds a candidate may take. [default: 300]")
 ]

@@ -1,8 +1,13 @@
-"""Progress on stderr: a live bar for each stage in a terminal, a line now and then elsewhere."""
+"""Progress on stderr: a live bar for each stage in a terminal, a line now and then elsewhere.
+
+What the package logs goes there too: warnings in a terminal, everything in a file.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -20,6 +25,9 @@ from rich.progress import (
 
 LINE_EVERY_S = 15.0
 """Seconds between two lines where there is no terminal, as in a log file."""
+
+
+LOG = logging.getLogger("gtn_nas")
 
 
 @dataclass
@@ -61,8 +69,12 @@ class StageProgress:
             console=self.console,
             disable=not self.console.is_terminal,
         )
+        self._handler = _Lines(self.say)
+        self._level = logging.WARNING if self.console.is_terminal else logging.INFO
 
     def __enter__(self) -> Self:
+        LOG.addHandler(self._handler)
+        LOG.setLevel(self._level)
         self._bars.start()
         return self
 
@@ -73,6 +85,8 @@ class StageProgress:
         traceback: TracebackType | None,
     ) -> None:
         self._bars.stop()
+        LOG.removeHandler(self._handler)
+        LOG.setLevel(logging.NOTSET)
 
     def say(self, text: str) -> None:
         """Print a line as it is, above the bars."""
@@ -98,3 +112,17 @@ class StageProgress:
         stage.told = now
         left = f", about {missing / rate:.0f} s left" if rate and missing else ""
         self.say(f"{text}  ({now - stage.began:.0f} s{left})")
+
+
+class _Lines(logging.Handler):
+    """Says what is logged, with its time in UTC."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self.say = say
+        formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        formatter.converter = time.gmtime
+        self.setFormatter(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.say(self.format(record))

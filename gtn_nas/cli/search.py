@@ -18,6 +18,8 @@ from gtn_nas.cli.options import (
     FinalEpochs,
     GpusPerWorker,
     ImageSize,
+    MaxWorkers,
+    MinWorkers,
     ProxySeeds,
     RankBy,
     RealSteps,
@@ -82,6 +84,8 @@ def search(
     split_seed: SplitSeed = None,
     executor: ExecutorName = None,
     workers: Workers = None,
+    min_workers: MinWorkers = None,
+    max_workers: MaxWorkers = None,
     cpus_per_worker: CpusPerWorker = None,
     gpus_per_worker: GpusPerWorker = None,
     timeout_s: TimeoutS = None,
@@ -213,4 +217,6 @@ def _resumed(values: dict[str, Any], kind: type[C]) -> C:
             f"this run's search space is the module {stored.space!r}, which would be executed; "
             f"name it again to allow that: --space {stored.space}"
         )
-    return parse(kind, stored.model_dump() | values)
+    sizes = {"workers", "min_workers", "max_workers"}
+    before = stored.model_dump(exclude=sizes if sizes & values.keys() else None)
+    return parse(kind, before | values)

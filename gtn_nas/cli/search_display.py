@@ -12,7 +12,7 @@ from rich.text import Text
 
 from gtn_nas.cli.output import table_console
 from gtn_nas.cli.progress import StageProgress
-from gtn_nas.cli.signals import end_on_sigterm
+from gtn_nas.cli.signals import end_on_signals
 from gtn_nas.errors import StoreError
 from gtn_nas.results.columns import value_of
 from gtn_nas.results.layout import CONFIG
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Candidates in the table at the end."""
 
+NODES = 4
+"""Nodes whose workers are counted in the line of progress."""
+
 SHOWN_COLUMNS = ("proxy_accuracy", "proxy_loss", "params", "flops")
 """Measures that a table of candidates always has."""
 
@@ -40,10 +43,11 @@ class SearchDisplay:
     Args:
         folder: the run folder, to say how to continue.
         config: the run's configuration.
+        command: what the run was started by.
     """
 
-    def __init__(self, folder: Place, config: SearchConfig) -> None:
-        self.folder, self.config = folder, config
+    def __init__(self, folder: Place, config: SearchConfig, command: str = "search") -> None:
+        self.folder, self.config, self.command = folder, config, command
         self._progress = StageProgress()
         self._rate = 0.0
 
@@ -55,8 +59,7 @@ class SearchDisplay:
     def __exit__(self, kind: type[BaseException] | None, *details: Any) -> None:
         self._progress.__exit__(kind, *details)
         if kind is not None and self._is_kept():
-            out = shlex.quote(str(self.folder))
-            self._progress.say(f"what was evaluated is kept; continue with --resume --out {out}")
+            self._progress.say(self._last_words())
 
     def _is_kept(self) -> bool:
         try:
@@ -64,19 +67,26 @@ class SearchDisplay:
         except StoreError:  # it answered when the search began
             return True
 
+    def _last_words(self) -> str:
+        """Return what to type to go on."""
+        words = ["gtn-nas", self.command, "--resume", "--out", str(self.folder)]
+        if ":" in self.config.space:  # a module is executed only when it is named again
+            words += ["--space", self.config.space]
+        return f"what was evaluated is kept; go on with: {shlex.join(words)}"
+
     def update(self, progress: SearchProgress) -> None:
         """Show where the search is."""
         if progress.stage == "starting":
-            end_on_sigterm()
+            end_on_signals(self._last_words())
+            if progress.dashboard:
+                self._progress.say(f"Ray dashboard: {progress.dashboard}")
             return
         if progress.stage == "finals":
             title, text = "full training, epochs", f"{progress.finals} trained"
         elif progress.stage == "latencies":
             title, text = "latencies", "one after the other"
         else:
-            title, text = "candidates", f"{self._rate:.1f}/s"
-            if progress.best is not None and progress.best.proxy_accuracy is not None:
-                text += f"  best {progress.best.proxy_accuracy:.1%}"
+            title, text = "candidates", f"{self._rate:.1f}/s  {_state(progress)}"
         self._rate = self._progress.update(title, progress.done, progress.total, text)
 
     def show(self, result: SearchResult, goals: Goals, teacher: TeacherHeader | None) -> None:
@@ -105,6 +115,24 @@ class SearchDisplay:
             lines.append(f"weights of the winner: {result.folder / result.winner.weights}")
         for line in lines:
             out.print(line, markup=False, soft_wrap=True)
+
+
+def _state(progress: SearchProgress) -> str:
+    """Say how busy which workers are, what failed, and how good the best is."""
+    parts = []
+    if progress.load is not None and progress.load.workers:
+        counts = progress.load.workers
+        total = sum(counts.values())
+        workers = f"{total} workers" if total > 1 else "1 worker"
+        if len(counts) > 1:
+            on = [f"{count} on {node}" for node, count in sorted(counts.items())]
+            more = ["..."] if len(on) > NODES else []
+            workers += f" ({', '.join(on[:NODES] + more)})"
+        parts.append(f"{workers} {progress.load.utilisation:.0%} busy")
+    parts += [f"{count} {status}" for status, count in sorted(progress.failures.items())]
+    if progress.best is not None and progress.best.proxy_accuracy is not None:
+        parts.append(f"best {progress.best.proxy_accuracy:.1%}")
+    return "  ".join(parts)
 
 
 def _ranking_table(ranking: list[Record], title: str, goals: Goals) -> Table:

@@ -17,6 +17,8 @@ from gtn_nas.cli.options import (
     FinalEpochs,
     GpusPerWorker,
     ImageSize,
+    MaxWorkers,
+    MinWorkers,
     ProxySeeds,
     RankBy,
     RealSteps,
@@ -79,6 +81,8 @@ def validate_proxy(
     split_seed: SplitSeed = None,
     executor: ExecutorName = None,
     workers: Workers = None,
+    min_workers: MinWorkers = None,
+    max_workers: MaxWorkers = None,
     cpus_per_worker: CpusPerWorker = None,
     gpus_per_worker: GpusPerWorker = None,
     timeout_s: TimeoutS = None,
@@ -100,7 +104,7 @@ def validate_proxy(
 
     validation = Validation(wanted, resume=resume)
     search = validation.search
-    with SearchDisplay(search.folder, search.config) as display:
+    with SearchDisplay(search.folder, search.config, "validate-proxy") as display:
         findings = validation.run(display.update)
     out_console = table_console()
     out_console.print(_table(findings))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from numpy.typing import NDArray
 
@@ -28,18 +29,61 @@ class EvaluatorFactory(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Notice:
+    """Something that happened to a worker, or to a trial on its way.
+
+    Attributes:
+        kind: a worker takes part, takes part no more, or a trial is to be evaluated once more.
+        worker: its name; empty if it never took part.
+        node: first digits of the id of its node.
+        reason: why; of a worker that joined, the name of its host.
+        key: the trial's architecture.
+        attempt: which one comes next, counted from 1.
+    """
+
+    kind: Literal["worker_joined", "worker_left", "requeued"]
+    worker: str
+    node: str
+    reason: str
+    key: str | None = None
+    attempt: int | None = None
+
+
+@dataclass(frozen=True)
+class Load:
+    """How busy an executor is.
+
+    Attributes:
+        workers: those that take part now, counted by node.
+        utilisation: share (0-1) of the time of all workers so far that was inside candidates.
+    """
+
+    workers: Mapping[str, int]
+    utilisation: float
+
+
 class Executor(ABC):
-    """Evaluates trials on a fixed number of workers.
+    """Evaluates trials on its workers.
 
     Use it as a context manager, or call ``close``. A trial whose evaluation raises, takes too long
     or ends its worker still gives a record; only a failure that no other candidate would escape
     ends a run.
 
     Attributes:
-        workers: how many trials are evaluated at the same time.
+        on_notice: called with what happens beside records, in the thread that runs the trials.
     """
 
-    workers: int
+    on_notice: Callable[[Notice], None] = staticmethod(lambda notice: None)
+
+    @property
+    def workers(self) -> int:
+        """How many trials are evaluated at the same time now; it can change while they are."""
+        return sum(self.load().workers.values())
+
+    @abstractmethod
+    def load(self) -> Load:
+        """Return how busy the workers are."""
 
     @abstractmethod
     def run(self, trials: Iterable[Trial]) -> Iterator[Record]:

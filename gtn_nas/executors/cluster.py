@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from typing import Any
 from gtn_nas.errors import ClusterError, ConfigError, ResourceError, one_line
 from gtn_nas.executors.base import require_positive
 
-_REACH_S = 10.0
-"""How long a head node may take to answer the first bytes."""
+_REACH_S = 7.0
+"""How long a head node may take to be reached, and again to answer the first bytes."""
 
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 """What a gRPC client sends first: the preface and an empty SETTINGS frame (RFC 9113, 3.4)."""
@@ -30,8 +30,10 @@ _SCALE = 10_000
 
 
 @contextmanager
-def connect(address: str | None = None, *, num_cpus: int | None = None) -> Iterator[None]:
+def connect(address: str | None = None, *, num_cpus: int | None = None) -> Iterator[str | None]:
     """Be connected to Ray; leave it afterwards if it was this call that connected.
+
+    The context's value is the address of the cluster's dashboard, if this call found one.
 
     The cluster is the one at ``address``, else at ``RAY_ADDRESS`` (which Ray sets in a submitted
     job), else a private one on this machine: no cluster is joined because it happens to run.
@@ -59,7 +61,7 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> Itera
     import ray
 
     if ray.is_initialized():
-        yield
+        yield None
         return
     if head:
         _check_answers(target, *head)
@@ -68,11 +70,11 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> Itera
         options |= {"num_cpus": num_cpus, "include_dashboard": False}
         options |= {"object_store_memory": _object_store_bytes()}
     try:
-        ray.init(address=target, **options)
+        context = ray.init(address=target, **options)
     except Exception as error:  # Ray raises five kinds here, none of them its own
         raise ClusterError(_refusal(target, error)) from error
     try:
-        yield
+        yield f"http://{context.dashboard_url}" if context.dashboard_url else None
     finally:
         ray.shutdown()
 
@@ -101,11 +103,7 @@ def check_fits(workers: int | None, cpus: float, gpus: float) -> int:
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    each = {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
-    room = sum(
-        min(int(node.get(n, 0) * _SCALE) // round(per * _SCALE) for n, per in each.items())
-        for node in nodes
-    )
+    room = room_on(nodes, cpus, gpus)
     if room and (workers or 1) <= room:
         return workers or room
     asked = "a worker" if workers is None else f"{workers} workers"
@@ -116,6 +114,29 @@ def check_fits(workers: int | None, cpus: float, gpus: float) -> int:
         f"{asked} with {cpus:g} CPUs + {gpus:g} GPUs each: the cluster has room for {room} "
         f"(nodes: {there}{more}); ask for fewer or smaller workers, or start more nodes"
     )
+
+
+def room_on(nodes: Iterable[Mapping[str, float]], cpus: float, gpus: float) -> int:
+    """Return how many workers of a size fit on nodes with these resources, when those are idle."""
+    each = {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
+    return sum(
+        min(int(node.get(n, 0) * _SCALE) // round(per * _SCALE) for n, per in each.items())
+        for node in nodes
+    )
+
+
+def greeting(host: str, port: int, timeout_s: float) -> bool:
+    """Return whether what listens speaks as a gRPC server does; with TLS, whether it listens.
+
+    Raises:
+        OSError: nothing answers.
+    """
+    with socket.create_connection((host, port), timeout=timeout_s) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") == "1":
+            return True
+        connection.sendall(_HTTP2_HELLO)
+        answer = connection.makefile("rb").read(4)
+    return len(answer) == 4 and answer[3] == _SETTINGS
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
@@ -131,15 +152,10 @@ def _host_and_port(address: str) -> tuple[str, int]:
 def _check_answers(address: str, host: str, port: int) -> None:
     """Fail fast where no gRPC server listens; Ray itself would try for minutes."""
     try:
-        with socket.create_connection((host, port), timeout=_REACH_S) as connection:
-            if os.environ.get("RAY_USE_TLS", "0") == "1":
-                return
-            connection.settimeout(_REACH_S / 2)
-            connection.sendall(_HTTP2_HELLO)
-            answer = connection.makefile("rb").read(4)
+        is_head = greeting(host, port, _REACH_S)
     except (OSError, OverflowError) as error:
         raise ClusterError(f"no Ray cluster answers at {address}: {one_line(error)}") from error
-    if len(answer) < 4 or answer[3] != _SETTINGS:
+    if not is_head:
         raise ClusterError(
             f"what listens at {address} is not a Ray head node; its port is often 6379"
         )

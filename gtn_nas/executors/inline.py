@@ -16,6 +16,7 @@ from gtn_nas.executors.base import (
     DeadlinePassed,
     EvaluatorFactory,
     Executor,
+    Load,
     attempt,
     require_positive,
     timeout,
@@ -44,8 +45,6 @@ class InlineExecutor(Executor):
         ConfigError: ``timeout_s`` or ``threads`` is not above zero.
     """
 
-    workers = 1
-
     def __init__(
         self,
         factory: EvaluatorFactory,
@@ -58,14 +57,24 @@ class InlineExecutor(Executor):
         self._arrays = arrays
         self._timeout_s = timeout_s
         self._evaluate: Evaluate | None = None
+        self._began: float | None = None  # when the first trial was asked for, monotonic clock
+        self._busy_s = 0.0
         self._threads_before = _swap_torch_threads(threads) if threads else None
 
     def run(self, trials: Iterable[Trial]) -> Iterator[Record]:
         """Evaluate each trial when it is pulled; see ``Executor.run``."""
         evaluate = self._evaluate = self._evaluate or self._prepare()
+        self._began = self._began or time.monotonic()
         for trial in trials:
+            start = time.monotonic()
             record = self._attempt(evaluate, trial)
+            self._busy_s += time.monotonic() - start
             yield replace(record, worker="inline", node=platform.node())
+
+    def load(self) -> Load:
+        """Return the share of the time since the first trial; see ``Executor.load``."""
+        elapsed_s = time.monotonic() - self._began if self._began else 0.0
+        return Load({platform.node(): 1}, self._busy_s / elapsed_s if elapsed_s else 0.0)
 
     def close(self) -> None:
         """Forget the evaluator and give torch its threads back."""

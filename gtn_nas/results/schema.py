@@ -54,7 +54,8 @@ class Event:
     """Something that happened in a run: one row of the events table.
 
     Attributes:
-        kind: ``batch``, ``ask``, ``reuse``, ``start``, ``resume``, ``exhausted``, ``end``.
+        kind: ``batch``, ``ask``, ``reuse``, ``start``, ``resume``, ``exhausted``, ``end``; of
+            workers, ``worker_joined``, ``worker_left``, ``requeued``.
         details: whatever else belongs to it, a JSON object.
     """
 
