@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -19,7 +18,7 @@ from pydantic import (
 )
 
 from gtn_nas.errors import ConfigError
-from gtn_nas.files import Place, uri_or_path
+from gtn_nas.files import uri_or_path
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -306,32 +305,6 @@ def _problem(kind: type[_Config], item: Any) -> str:
     if item["type"] == "value_error":  # raised by a check of ours, in its own words
         return str(item["ctx"]["error"])
     return f"{name}: {item['msg'].lower()} (got {item['input']!r})"
-
-
-def read_yaml(path: Place) -> dict[str, Any]:
-    """Read a configuration file as a mapping.
-
-    Raises:
-        ConfigError: the file is missing, not YAML, or not a mapping.
-        StoreError: it is in a bucket that does not answer.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"configuration {path} is not YAML: {reason}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"configuration {path} must be a mapping of settings, e.g. `seed: 0`")
-    return values
-
-
-def to_yaml(config: _Config) -> str:
-    """Return a configuration as the YAML that reads back equal."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def refuse_changes(stored: SearchConfig, wanted: SearchConfig) -> None:

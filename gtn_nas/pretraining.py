@@ -250,14 +250,14 @@ class Pretraining:
 
     @torch.no_grad()
     def lesson(self, seed: int) -> Lesson:
-        """Return the lesson as it stands; a seed decides orders, fresh noise and real batches."""
+        """Return the lesson as it is; a seed decides orders, fresh noise and real batches."""
         return self.trainer.source.lesson(torch.Generator().manual_seed(seed))
 
     def finish(self, learners: int = 20) -> tuple[Place, float]:
         """Round to 16 bits, calibrate, measure, write the artefact and remove the checkpoint.
 
-        A teacher that ranks keeps the rates at which it ranked best. The control on real batches is
-        no teacher: its artefact holds settings of ``real_steps``.
+        A teacher that ranks keeps the rates at which it ranked best. The control on real batches
+        leaves settings of ``real_steps``.
 
         Args:
             learners: held-out learners to measure with; twice as many others calibrate.

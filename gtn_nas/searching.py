@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from gtn_nas.architecture import Architecture
-from gtn_nas.config import SearchConfig, refuse_changes, to_yaml
+from gtn_nas.config import SearchConfig, refuse_changes
+from gtn_nas.config_file import to_yaml
 from gtn_nas.controller import Controller
 from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.executors.base import Load
@@ -277,7 +278,8 @@ def stored_config(folder: Place, kind: type[C]) -> C:
         ConfigError: the configuration is damaged.
         StoreError: it is in a bucket that does not answer.
     """
-    from gtn_nas.config import parse, read_yaml
+    from gtn_nas.config import parse
+    from gtn_nas.config_file import read_yaml
 
     if not is_run(folder):
         raise RunFolderError(f"{folder} is not a run; there is nothing to resume")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gtn_nas import pretraining
-from gtn_nas.config import SearchConfig, parse, read_yaml
+from gtn_nas.config import SearchConfig, parse
+from gtn_nas.config_file import read_yaml
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import (
     ConfigError,

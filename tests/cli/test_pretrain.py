@@ -8,7 +8,8 @@ import yaml
 
 from gtn_nas import pretraining
 from gtn_nas.cli.main import main
-from gtn_nas.config import SearchConfig, parse, read_yaml
+from gtn_nas.config import SearchConfig, parse
+from gtn_nas.config_file import read_yaml
 from gtn_nas.estimate import LEARNERS
 from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
