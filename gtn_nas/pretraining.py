@@ -256,8 +256,7 @@ class Pretraining:
     def finish(self, learners: int = 20) -> tuple[Place, float]:
         """Round to 16 bits, calibrate, measure, write the artefact and remove the checkpoint.
 
-        A teacher that ranks keeps the rates at which it ranked best. The control on real batches
-        leaves settings of ``real_steps``.
+        A teacher that ranks keeps its rates; the control leaves settings of ``real_steps``.
 
         Args:
             learners: held-out learners to measure with; twice as many others calibrate.
