@@ -99,7 +99,7 @@ def _refuse_address(command: Command) -> None:
 
 def _refuse_lost(command: Command, config: DataConfig) -> None:
     """Refuse places in the job's own folder, which the cluster deletes when the job has ended."""
-    if "out" not in command.settings:
+    if getattr(config, "out", None) is None:
         raise ConfigError(
             "a job needs a place for its results: --out s3://BUCKET/NAME, or an absolute path that "
             "the cluster's machines share"

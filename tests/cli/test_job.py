@@ -195,7 +195,7 @@ def test_a_stopped_search_ends_in_order_and_goes_on_where_it_was(head, tiny_teac
         rest, state = following.communicate()
     assert following.returncode == 1
     assert f"{name}: STOPPED" in state
-    assert f"continue with --resume --out {out}" in rest
+    assert f"--resume --out {out}" in rest
     assert rest.endswith("error: terminated\n")
     before = {row["key"] for row in load_run(out).query()}
     assert before
