@@ -37,6 +37,7 @@ class Controller:
             evaluated at several budgets counts once; promotions come on top.
 
     Attributes:
+        run_name: the run's name.
         on_notice: called with what happens to workers, once it is recorded.
         exhausted: whether the search ended since the space has no more architectures.
         failures: evaluations that did not end well, by how they ended.
@@ -54,6 +55,7 @@ class Controller:
     ) -> None:
         self.strategy, self.executor, self.store = strategy, executor, store
         self.seed, self.evaluation_id, self.candidates = seed, evaluation_id, candidates
+        self.run_name = store.run
         self.exhausted = False
         self.failures: Counter[Status] = Counter()
         self._ledger = Ledger()
@@ -83,7 +85,7 @@ class Controller:
         while self.done > seen:  # the last records can make others worth a larger budget
             seen = self.done
             for finished in self.executor.run(self._trials()):
-                record = replace(finished, run=self.store.run, tell_index=self._tell_index)
+                record = replace(finished, run=self.run_name, tell_index=self._tell_index)
                 self.store.append_candidates([record])
                 self._remember(record)
                 if record.status is not Status.OK:
@@ -155,7 +157,7 @@ class Controller:
         """The first of a kind is worth a look; the others are in the run folder."""
         level = logging.WARNING if self.failures[record.status] == 1 else logging.INFO
         text = "run=%s key=%s %s: %s"
-        log.log(level, text, self.store.run, record.key, record.status, record.error)
+        log.log(level, text, self.run_name, record.key, record.status, record.error)
 
     def _record_notice(self, notice: Notice) -> None:
         """Store and log what happened to a worker or to a trial on its way."""
@@ -171,7 +173,7 @@ class Controller:
         key = f" key={notice.key}" if notice.key else ""
         text = "run=%s%s %s worker=%s node=%s: %s"
         about = (notice.kind, notice.worker or "-", notice.node or "-", notice.reason)
-        log.log(level, text, self.store.run, key, *about)
+        log.log(level, text, self.run_name, key, *about)
         self.on_notice(notice)
 
     def _replay(self) -> int:

@@ -1,5 +1,6 @@
 """The search loop, with real strategies, a real store and candidates that score at once."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 
 from gtn_nas.controller import Controller
 from gtn_nas.executors import InlineExecutor
+from gtn_nas.executors.base import Notice
 from gtn_nas.results.goals import Goals, RunningLosses
 from gtn_nas.results.ranking import ranked
 from gtn_nas.results.store import RunStore
@@ -190,6 +192,40 @@ def test_a_seed_follows_from_the_run_and_the_candidate_alone(tmp_path):
     assert len(shared) > 50
     assert all(seeds[0][key] == seeds[1][key] for key in shared)
     assert len(set(seeds[0].values())) == 60
+
+
+def test_workers_and_failures_are_recorded_and_logged(tmp_path, caplog):
+    seen = []
+    with (
+        RunStore.create(tmp_path / "run", "") as store,
+        InlineExecutor(ToyFactory(tmp_path / "log"), {}) as executor,
+        caplog.at_level("INFO", "gtn_nas"),
+    ):
+        controller = Controller(
+            strategy("random"), executor, store, seed=7, evaluation_id="e", candidates=30
+        )
+        controller.on_notice = seen.append
+        notice = Notice("requeued", "w1", "n1", "its worker was ended", key="0a", attempt=2)
+        executor.on_notice(notice)
+        failed = [r for r in controller.run() if r.status is Status.FAILED]
+        (event,) = [e for e in store.load_events() if e.kind == "requeued"]
+    assert seen == [notice]
+    assert event.key == "0a"
+    assert json.loads(event.details) == {
+        "worker": "w1",
+        "node": "n1",
+        "reason": "its worker was ended",
+        "attempt": 2,
+    }
+    assert controller.failures == {Status.FAILED: len(failed)}
+    lines = [(r.levelname, r.getMessage()) for r in caplog.records]
+    assert lines[0] == (
+        "INFO",
+        "run=run key=0a requeued worker=w1 node=n1: its worker was ended",
+    )
+    text = "run=run key={} failed: ValueError: three is too much"
+    assert lines[1] == ("WARNING", text.format(failed[0].key))
+    assert lines[2:] == [("INFO", text.format(r.key)) for r in failed[1:]]
 
 
 def test_evolution_finds_better_candidates_than_chance(tmp_path):

@@ -52,6 +52,10 @@ def test_a_search_leaves_a_ranking_finals_and_weights_that_can_be_used(config):
     assert winner.validation_accuracy == max(f.validation_accuracy for f in result.finals)
     assert [p.stage for p in seen[:2]] == ["starting", "candidates"]
     assert (seen[-1].stage, seen[-1].done, seen[-1].total) == ("finals", 4, 4)
+    last = [p for p in seen if p.stage == "candidates"][-1]
+    assert last.load is not None
+    assert (sum(last.load.workers.values()), last.failures) == (1, {})
+    assert last.load.utilisation > 0.5
 
     dataset = load_dataset("digits")
     weights = config.out / winner.weights

@@ -151,6 +151,8 @@ def test_a_configuration_file_is_a_run_and_options_override_it(run_main, small):
         (["--limit", "params<9"], ["'params<9'", "'params<=100000'"]),
         (["--limit", "parms<=9"], ["parms", "params"]),
         (["--candidates", "-3"], ["candidates", "-3"]),
+        (["--workers", "2", "--max-workers", "3"], ["workers", "fixed", "max_workers"]),
+        (["--min-workers", "3", "--max-workers", "2"], ["min_workers 3", "max_workers 2"]),
         (["--top-k", "-1"], ["top_k", "-1"]),
         (["--seed", "zero"], ["--seed", "integer"]),
         (["--teacher", "missing.safetensors"], ["missing.safetensors", "pretrain"]),
@@ -212,6 +214,16 @@ def test_a_run_is_not_overwritten_and_a_resume_may_not_change_it(run_main, small
     assert len(load_run("run").query()) == 8
 
 
+def test_a_resume_may_let_a_fixed_number_of_workers_grow(run_main, small):
+    assert run_main(*small, "--out", "run", "--workers", 2)[0] == 0
+    code, _, err = run_main("search", "--resume", "--out", "run", "--max-workers", 3)
+    assert code == 0, err
+    config = load_run("run").config
+    assert (config["workers"], config["min_workers"], config["max_workers"]) == (None, None, 3)
+    code, _, err = run_main("search", "--resume", "--out", "run", "--min-workers", 4)
+    assert (code, "min_workers 4 is above max_workers 3" in err) == (2, False)
+
+
 def test_an_address_where_nothing_listens_is_said_at_once(run_main, small):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -239,8 +251,8 @@ def test_a_search_that_is_ended_goes_on_where_it_was(tmp_path, small, run_main, 
     ended = search_process(tmp_path, *small[1:], *size)
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
-    if act != "kill":
-        assert "--resume --out run" in ended.stderr
+    told = re.findall("what was evaluated is kept; go on with: gtn-nas search (.+)", ended.stderr)
+    assert len(told) == (act != "kill")
     before = load_run(tmp_path / "run").query(columns=["key", "created_at"])
     assert len(before) < 16
 
@@ -248,7 +260,8 @@ def test_a_search_that_is_ended_goes_on_where_it_was(tmp_path, small, run_main, 
     assert refused.returncode == 2
     assert f"--space {space}" in refused.stderr
 
-    again = search_process(tmp_path, "--resume", "--out", "run", "--space", space)
+    command = told[0] if told else f"--resume --out run --space {space}"
+    again = search_process(tmp_path, *shlex.split(command))
     assert again.returncode == 0, again.stderr
     after = load_run(tmp_path / "run").query(columns=["key", "created_at"])
     assert len({row["key"] for row in after}) == len(after) == 16
@@ -266,6 +279,13 @@ def test_the_main_job_runs_on_a_private_ray_with_a_space_of_ones_own(tmp_path, s
     assert len(rows) == 24
     acts = {json.loads(row["choices"])["act"]: row["status"] for row in rows}
     assert acts == {"relu": "ok", "fail": "failed", "kill": "ok"}
+    failed = len([row for row in rows if row["status"] == "failed"])
+    assert re.search(rf"24/24 .+ workers? \d+% busy  {failed} failed", done.stderr)
+    assert re.search(r"INFO run=r worker_joined worker=ray-\w+ node=\w+: ", done.stderr)
+    assert re.search(r"WARNING run=r key=\w{16} failed: ValueError: cannot be", done.stderr)
+    assert re.search(r"INFO run=r key=\w{16} requeued worker=ray-", done.stderr)
+    kinds = load_run(tmp_path / "r").sql("SELECT DISTINCT kind FROM events")
+    assert {"worker_joined", "worker_left", "requeued"} <= {row["kind"] for row in kinds}
     assert max(row["attempt"] for row in rows) == 2
     assert all(row["worker"].startswith("ray-") for row in rows)
     (final,) = load_run(tmp_path / "r").sql("SELECT status, test_accuracy FROM finals")

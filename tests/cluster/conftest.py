@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,13 +95,23 @@ class Nodes:
     def kill_head(self) -> None:
         self._kill(self.cluster.head_node)
 
+    @contextmanager
+    def frozen_head(self) -> Iterator[None]:
+        """Let the head fall silent for a while."""
+        (server,) = self.cluster.head_node.all_processes["gcs_server"]
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+
     def shut_down(self) -> None:
         for node in self.cluster.list_all_nodes():
             self._kill(node)
 
     def _kill(self, node: Any) -> None:
-        (raylet,) = node.all_processes["raylet"]
-        children = children_of(raylet.process.pid)
+        raylets = node.all_processes.get("raylet", [])  # none if it was killed before
+        children = [pid for raylet in raylets for pid in children_of(raylet.process.pid)]
         node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
         for pid in children:  # Ray's agents would outlive their raylet by a minute
             with suppress(ProcessLookupError):

@@ -1,7 +1,9 @@
 """Searches whose own process, disk or cluster ends before they do, and that are resumed."""
 
 import random
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from gtn_nas.results.layout import part_files
+from gtn_nas.results.query import load_run
 
-from .conftest import Nodes, Search
+from .conftest import ROOT, Nodes, Search
 
 KILLS = sorted(random.Random(0).sample(range(1, 40), 20))
 
@@ -112,3 +115,57 @@ def test_a_full_disk_ends_a_search_that_goes_on_when_there_is_room(search: Searc
     free.unlink()
     search.finish()
     search.check()
+
+
+MAIN = [sys.executable, "-c", "from gtn_nas.cli.main import main; main()"]
+
+
+@pytest.mark.slow
+def test_a_signal_ends_a_search_whose_cluster_answers_no_more(start_nodes, tmp_path, tiny_teacher):
+    """Ray waits for ever for a head that is there and silent."""
+    nodes = start_nodes(1)
+    command = [*MAIN, "search", "--teacher", str(tiny_teacher), "--candidates", "5000"]
+    command += ["--address", nodes.address, "--out", str(tmp_path / "run")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        while "worker_joined" not in process.stderr.readline():
+            pass
+        with nodes.frozen_head():
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert f"go on with: gtn-nas search --resume --out {tmp_path / 'run'}" in errors
+    assert errors.endswith("error: terminated\n")
+    assert load_run(tmp_path / "run").config["candidates"] == 5000
+
+
+KILLED_IN_FINALS = """
+import os, signal, sys
+from gtn_nas import SearchConfig, search
+from gtn_nas.config import parse, read_yaml
+from pathlib import Path
+
+def kill(progress):
+    if progress.stage == "finals" and progress.done == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+search(parse(SearchConfig, read_yaml(Path(sys.argv[1]))), on_progress=kill)
+"""
+
+
+@pytest.mark.slow
+def test_a_full_training_goes_on_from_its_checkpoint_after_a_kill(tmp_path, tiny_teacher):
+    settings = f"teacher: {tiny_teacher}\ncandidates: 4\ntop_k: 1\nfinal_epochs: 8\n"
+    for name in ("run", "whole"):
+        (tmp_path / f"{name}.yaml").write_text(f"{settings}out: {tmp_path / name}\n")
+    killed = subprocess.run([sys.executable, "-c", KILLED_IN_FINALS, str(tmp_path / "run.yaml")])
+    assert killed.returncode == -9
+    saved = list((tmp_path / "run" / ".finals").glob("finals-*/*/checkpoint_*"))
+    assert len(saved) == 1
+    resumed = [*MAIN, "search", "--resume", "--out", str(tmp_path / "run")]
+    again = subprocess.run(resumed, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    whole = [*MAIN, "search", "--config", str(tmp_path / "whole.yaml")]
+    assert subprocess.run(whole, capture_output=True).returncode == 0
+    query = "SELECT key, epochs, validation_loss, test_accuracy FROM finals ORDER BY key"
+    assert load_run(tmp_path / "run").sql(query) == load_run(tmp_path / "whole").sql(query)

@@ -93,6 +93,9 @@ class ToyFactory:
             if act == "exit" or (act == "exit once" and not mark.exists()):
                 mark.touch()
                 os._exit(1)
+            if act == "eat":
+                Path(self.scratch, "limit", "cgroup.procs").write_text(str(os.getpid()))
+                bytearray(2**30)
             if act == "leave":
                 sys.exit(1)
             device_is_broken = device_is_broken or act == "break device"

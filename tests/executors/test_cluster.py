@@ -90,7 +90,8 @@ def test_a_running_cluster_is_joined_only_where_it_is_named(ray_local: None) -> 
 def test_a_connection_that_is_there_is_used_and_left(ray_local: None) -> None:
     import ray
 
-    with connect("local", num_cpus=7):
+    with connect("local", num_cpus=7) as dashboard:
+        assert dashboard is None
         assert ray.cluster_resources()["CPU"] == 2
     assert ray.is_initialized()
 

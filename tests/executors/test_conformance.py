@@ -45,6 +45,16 @@ def test_records_say_where_they_come_from(make: Make) -> None:
     assert record.attempt == 1
 
 
+def test_the_load_tells_who_is_there_and_how_busy(make: Make) -> None:
+    executor = make()
+    assert executor.load().utilisation == 0
+    records = list(executor.run(trials(10)))
+    load = executor.load()
+    assert load.workers.keys() == {record.node for record in records}
+    assert sum(load.workers.values()) == executor.workers == len({r.worker for r in records})
+    assert 0 < load.utilisation <= 1
+
+
 def test_trials_are_pulled_only_when_there_is_room(make: Make) -> None:
     executor = make()
     yielded, outstanding = 0, []
