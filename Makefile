@@ -19,8 +19,8 @@ search: $(INSTALLED)
 test: lint types imports
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
-test-all: lint types imports
-	$(BIN)/pytest
+test-all: test
+	$(BIN)/pytest -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

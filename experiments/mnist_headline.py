@@ -12,6 +12,7 @@ after a kill.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from statistics import mean, median
 
 import torch
@@ -49,7 +50,7 @@ def headline_lesson(asked: Options) -> Lesson:
     """Return the teacher's lesson, meta-trained if there is no artefact yet."""
     config = asked.config("mnist-headline")
     path = config.out
-    assert path is not None  # noqa: S101  (set above)
+    assert isinstance(path, Path)  # noqa: S101  (set above)
     if not path.exists():
         meta_trained(config).finish()
     teacher, _ = load_teacher(path)

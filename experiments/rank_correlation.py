@@ -21,6 +21,7 @@ from experiments.digits_teacher import Study, tune
 from gtn_nas.architecture import Architecture
 from gtn_nas.config import SearchConfig
 from gtn_nas.data import load_dataset
+from gtn_nas.data.base import ImageDataset
 from gtn_nas.learners import sample_architecture
 from gtn_nas.proxies.base import ProxyData
 from gtn_nas.proxies.gtn import score_after
@@ -48,11 +49,9 @@ def architectures() -> list[Architecture]:
     return list(found.values())
 
 
-def train_all() -> None:
+def train_all(table: Table, dataset: ImageDataset, epochs: int) -> None:
     """Train every architecture with every seed; one row each."""
-    table = Table(TRUTH)
-    config = FinalConfig(epochs=SearchConfig().final_epochs)
-    task = FinalTask(get_space("conv_chain"), load_dataset("digits"), config)
+    task = FinalTask(get_space("conv_chain"), dataset, FinalConfig(epochs=epochs))
     for seed in range(TRAININGS):
         for index, architecture in enumerate(architectures()):
             if table.has(key=architecture.key, seed=seed):
@@ -178,7 +177,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 def main() -> None:
     """Train, score, and print the table."""
     torch.set_num_threads(1)
-    train_all()
+    train_all(Table(TRUTH), load_dataset("digits"), SearchConfig().final_epochs)
     score_all()
     print(machine())
     print(report())

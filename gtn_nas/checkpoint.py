@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import io
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from gtn_nas.errors import ConfigError, EnvironmentFailure, TeacherError
-from gtn_nas.files import TEMPORARY, whole_file
-
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
-
-SECRETS = re.compile(r"\w+://[^/@]*:(?!\d+/)[^@]*@|s3://[^/@]*@|.*[?&]\w*(secret|key)\w*=")
-"""How a URI with credentials starts; a password may have slashes in it, as those of S3 do."""
+from gtn_nas.bucket import OUTAGE_S, BucketPath
+from gtn_nas.errors import EnvironmentFailure, TeacherError
+from gtn_nas.files import place_of, whole_file
 
 
 class Checkpoint:
@@ -27,44 +20,33 @@ class Checkpoint:
 
     Raises:
         ConfigError: the URI is of an unknown kind, or carries credentials.
+        StoreError: the object store cannot be reached.
     """
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self._store: FileSystem | None = None
-        self._key = place
-        if "://" in place:
-            self._store, self._key = _object_store(place)
+        self._file = place_of(place)
 
     def exists(self) -> bool:
         """Tell whether there is a state.
 
         Raises:
-            EnvironmentFailure: the object store cannot be reached.
+            StoreError: the object store cannot be reached.
         """
-        if self._store is None:
-            return Path(self._key).exists()
-        try:
-            return bool(self._store.get_file_info(self._key).is_file)
-        except OSError as error:
-            raise EnvironmentFailure(f"cannot reach {self.place}: {error}") from error
+        return self._file.exists()
 
     def save(self, state: dict[str, object]) -> None:
         """Replace the state; an object store shows an object only once it is complete.
 
+        Once it was written, an outage of the store is waited out: hours of work depend on it.
+
         Raises:
             EnvironmentFailure: it cannot be written.
         """
-        if self._store is None:
-            with whole_file(Path(self._key)) as file:
-                torch.save(state, file)
-            return
-        packed = io.BytesIO()
-        torch.save(state, packed)
-        try:
-            _write(self._store, self._key, packed.getvalue())
-        except OSError as error:
-            raise EnvironmentFailure(f"cannot write {self.place}: {error}") from error
+        with whole_file(self._file) as file:
+            torch.save(state, file)
+        if isinstance(self._file, BucketPath):
+            self._file.bucket.waits_s = OUTAGE_S
 
     def load(self, device: torch.device) -> dict[str, Any]:
         """Return the state, tensors on a device; nothing in it is executed.
@@ -73,7 +55,10 @@ class Checkpoint:
             TeacherError: it is damaged, or something else.
             EnvironmentFailure: it cannot be read.
         """
-        packed = io.BytesIO(self._read())
+        try:
+            packed = io.BytesIO(self._file.read_bytes())
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot read {self.place}: {error}") from error
         try:
             state: dict[str, Any] = torch.load(packed, map_location=device, weights_only=True)
             return dict(state)
@@ -89,49 +74,6 @@ class Checkpoint:
             EnvironmentFailure: it cannot be removed.
         """
         try:
-            if self._store is None:
-                Path(self._key).unlink(missing_ok=True)
-            elif self.exists():
-                self._store.delete_file(self._key)
+            self._file.unlink(missing_ok=True)
         except OSError as error:
             raise EnvironmentFailure(f"cannot remove {self.place}: {error}") from error
-
-    def _read(self) -> bytes:
-        try:
-            if self._store is None:
-                return Path(self._key).read_bytes()
-            with self._store.open_input_stream(self._key) as stream:
-                return bytes(stream.read())
-        except OSError as error:
-            raise EnvironmentFailure(f"cannot read {self.place}: {error}") from error
-
-
-def _write(store: FileSystem, key: str, content: bytes) -> None:
-    """Write an object; a store shows it once it is closed, a shared disk once it is renamed."""
-    from pyarrow.fs import LocalFileSystem
-
-    local = isinstance(store, LocalFileSystem)
-    written = f"{key}{TEMPORARY}" if local else key
-    if local:
-        store.create_dir(str(Path(key).parent), recursive=True)
-    with store.open_output_stream(written) as stream:
-        stream.write(content)
-    if local:
-        store.move(written, key)
-
-
-def _object_store(uri: str) -> tuple[FileSystem, str]:
-    """Return the store of a URI and the key in it."""
-    from pyarrow import ArrowException
-    from pyarrow.fs import FileSystem
-
-    if SECRETS.match(uri):
-        scheme = uri.partition("://")[0]
-        raise ConfigError(
-            f"a {scheme}:// URI must not carry credentials; set them in the environment"
-        )
-    try:
-        store, key = FileSystem.from_uri(uri)
-    except (ArrowException, OSError, ValueError) as error:
-        raise ConfigError(f"{uri} is no place for checkpoints: {error}") from error
-    return store, str(key)

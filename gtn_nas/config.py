@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -19,6 +18,7 @@ from pydantic import (
 )
 
 from gtn_nas.errors import ConfigError
+from gtn_nas.files import uri_or_path
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -31,6 +31,7 @@ def _split(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+UriOrPath = Annotated[str | Path, BeforeValidator(uri_or_path)]
 
 Curriculum = Literal["full", "shuffled_batch", "all_shuffled", "none", "fixed_noise", "pixels"]
 """What of a lesson is learned beside the generator (Such et al. 2019, section 3.2).
@@ -70,7 +71,7 @@ class DataConfig(_Config):
     """Which images, and how they are split.
 
     Attributes:
-        dataset: name of a data set, ``folder:DIR`` or ``parquet:DIR``.
+        dataset: name of a data set, ``folder:DIR`` or ``parquet:DIR``, also with a bucket's URI.
         data_dir: where downloadable data sets are kept.
         image_size: side that a folder's or Parquet's images are resized to, in pixels.
         split_seed: seed of the split into train, validation and (where none is published) test.
@@ -90,8 +91,8 @@ class SearchConfig(DataConfig):
     """One search.
 
     Attributes:
-        teacher: a shipped teacher's name or the path of an artefact; by default the shipped one
-            that fits the data set.
+        teacher: a shipped teacher's name, or the path or URI of an artefact; by default the
+            shipped one that fits the data set.
         strategy: ``random``, ``regularized_evolution``, ``successive_halving`` or ``optuna``.
         sampler: Optuna's sampler, by its name there; ``TPESampler`` by default.
         candidates: distinct architectures to evaluate.
@@ -128,7 +129,8 @@ class SearchConfig(DataConfig):
         timeout_s: seconds a candidate may take.
         final_epochs: epochs of a full training.
         address: Ray cluster to join; by default ``RAY_ADDRESS``, else a private local one.
-        out: run folder; by default ``runs/<dataset>-<space>-<time>``.
+        out: run folder, or a URI such as ``s3://bucket/runs/x``; by default
+            ``runs/<dataset>-<space>-<time>``.
     """
 
     teacher: str | None = None
@@ -158,7 +160,7 @@ class SearchConfig(DataConfig):
     timeout_s: PositiveFloat = 300.0
     final_epochs: PositiveInt = 60
     address: str | None = None
-    out: Path | None = None
+    out: UriOrPath | None = None
 
     @model_validator(mode="after")
     def _one_for_each_step(self) -> Self:
@@ -222,6 +224,7 @@ class PretrainConfig(DataConfig):
         learners_per_step: learners whose meta-gradients are averaged; by default one for each
             worker.
         learning_rate: outer learning rate of the generator.
+        real_images: real images that a learner is judged by in an outer step.
         window: inner steps that are differentiated, placed at random; by default half of them.
         hidden: units of the generator's first layer.
         channels: channels of the generator's smallest feature map; by default 64, and 32 for
@@ -248,7 +251,7 @@ class PretrainConfig(DataConfig):
         max_hours: refuse to start what is estimated to take longer.
         checkpoint: where the unfinished teacher is kept: a path or a URI of an object store; by
             default beside ``out``.
-        out: the artefact's path.
+        out: the artefact's path or URI.
     """
 
     inner_steps: PositiveInt = 32
@@ -259,6 +262,7 @@ class PretrainConfig(DataConfig):
     ] = "full"
     learners_per_step: PositiveInt | None = None
     learning_rate: PositiveFloat = 0.001
+    real_images: PositiveInt = 2048
     window: PositiveInt | None = None
     hidden: PositiveInt = 256
     channels: PositiveInt | None = None
@@ -270,14 +274,14 @@ class PretrainConfig(DataConfig):
     rank_labels: Path | None = None
     rank_column: str = "real_loss"
     rank_weight: Annotated[float, Field(ge=0)] = 0.5
-    rank_sharpness: PositiveFloat = 8.0
+    rank_sharpness: PositiveFloat = 40.0
     workers: PositiveInt | None = None
     cpus_per_worker: PositiveFloat = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
     address: str | None = None
     max_hours: PositiveFloat | None = None
     checkpoint: str | None = None
-    out: Path | None = None
+    out: UriOrPath | None = None
 
 
 def parse(kind: type[C], values: Mapping[str, Any]) -> C:
@@ -301,31 +305,6 @@ def _problem(kind: type[_Config], item: Any) -> str:
     if item["type"] == "value_error":  # raised by a check of ours, in its own words
         return str(item["ctx"]["error"])
     return f"{name}: {item['msg'].lower()} (got {item['input']!r})"
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a configuration file as a mapping.
-
-    Raises:
-        ConfigError: the file is missing, not YAML, or not a mapping.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"configuration {path} is not YAML: {reason}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"configuration {path} must be a mapping of settings, e.g. `seed: 0`")
-    return values
-
-
-def to_yaml(config: _Config) -> str:
-    """Return a configuration as the YAML that reads back equal."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def refuse_changes(stored: SearchConfig, wanted: SearchConfig) -> None:

@@ -54,6 +54,10 @@ class EnvironmentFailure(GtnNasError):
     exit_code = 1
 
 
+class StoreError(EnvironmentFailure):
+    """An object store does not answer, or refuses."""
+
+
 class DownloadError(EnvironmentFailure):
     """A data set could not be downloaded."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from gtn_nas.config import SearchConfig
+from gtn_nas.files import remove_tree
 from gtn_nas.predictor import LEAST, predict
 from gtn_nas.preparation import Evaluation
 from gtn_nas.proxies.size import count_flops, count_parameters
@@ -93,7 +93,7 @@ class Finals:
             on_epochs(0, total, 0)
             for records in rounds:
                 self._run([self._job(record) for record in records], on_report)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_tree(self.folder)
         return sorted(self.store.load_finals(), key=_order)
 
     def _reached(self) -> dict[str, float]:

@@ -61,6 +61,7 @@ def meta_config(config: PretrainConfig) -> MetaConfig:
     return MetaConfig(
         iterations=config.meta_iterations,
         learners_per_step=learners,
+        real_batch_size=config.real_images,
         ranking_weight=config.rank_weight if ranks else 0.0,
         ranking_sharpness=config.rank_sharpness,
         learning_rate=config.learning_rate,

@@ -25,6 +25,7 @@ from gtn_nas.examination import (
     calibrate,
     try_start_rates,
 )
+from gtn_nas.files import Place, place_of
 from gtn_nas.labels import RankingGoal, load_labels
 from gtn_nas.memory import keep_freed_memory
 from gtn_nas.meta_workers import (
@@ -106,8 +107,8 @@ class Pretraining:
         self.sizes = teacher_sizes(config, self.dataset)
         self.space = get_space(config.space)
         data = config.dataset.replace(":", "_").replace("/", "_")
-        self.out = config.out or Path(f"{data}-{self.space.name}.safetensors")
-        beside = self.out.with_suffix(".checkpoint")
+        self.out = place_of(config.out or f"{data}-{self.space.name}.safetensors")
+        beside = _with_ending(self.out, ".checkpoint")
         self.checkpoint = Checkpoint(config.checkpoint or str(beside))
         self.goal = self._ranking_goal()
         self.factory = TrainerFactory(
@@ -249,13 +250,13 @@ class Pretraining:
 
     @torch.no_grad()
     def lesson(self, seed: int) -> Lesson:
-        """Return the lesson as it stands; a seed decides orders, fresh noise and real batches."""
+        """Return the lesson as it is; a seed decides orders, fresh noise and real batches."""
         return self.trainer.source.lesson(torch.Generator().manual_seed(seed))
 
-    def finish(self, learners: int = 20) -> tuple[Path, float]:
+    def finish(self, learners: int = 20) -> tuple[Place, float]:
         """Round to 16 bits, calibrate, measure, write the artefact and remove the checkpoint.
 
-        The control on real batches is no teacher: its artefact holds settings of ``real_steps``.
+        A teacher that ranks keeps its rates; the control leaves settings of ``real_steps``.
 
         Args:
             learners: held-out learners to measure with; twice as many others calibrate.
@@ -267,13 +268,15 @@ class Pretraining:
         if self.goal is not None and self.goal.best is not None:
             teacher.load_state_dict(self.goal.best["teacher"])
         round_to_16_bits(teacher)
-        scale = calibrate(teacher.step_sizes, self.lesson, self.examiner, 2 * learners)
+        scale = 1.0
+        if self.goal is None:
+            scale = calibrate(teacher.step_sizes, self.lesson, self.examiner, 2 * learners)
         accuracy = self.held_out_accuracy(learners)
         path = self.out
         if isinstance(teacher, Teacher):
             save_teacher(teacher, self._header(teacher, accuracy, scale), path)
         else:
-            path = path.with_suffix(".yaml")
+            path = _with_ending(path, ".yaml")
             save_step_sizes(teacher, path)
         self.checkpoint.remove()
         return path, accuracy
@@ -320,3 +323,8 @@ class Pretraining:
             validation_accuracy=accuracy,
             ranking=None if self.goal is None else self.goal.measured(self.lesson(0)),
         )
+
+
+def _with_ending(path: Place, ending: str) -> Place:
+    """Return the place beside another that has its name and another ending."""
+    return path.parent / f"{path.name.rpartition('.')[0] or path.name}{ending}"

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from gtn_nas.architecture import Architecture
-from gtn_nas.config import SearchConfig, refuse_changes, to_yaml
+from gtn_nas.config import SearchConfig, refuse_changes
+from gtn_nas.config_file import to_yaml
 from gtn_nas.controller import Controller
 from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.executors.base import Load
+from gtn_nas.files import Place, place_of
 from gtn_nas.finals import Finals
 from gtn_nas.latencies import Latencies
 from gtn_nas.preparation import Evaluation, prepare
 from gtn_nas.proxies.names import COLUMNS, LATENCY, LATENCY_MS, known, proxies_of
 from gtn_nas.results.columns import MEASURES
 from gtn_nas.results.goals import Goals, RunningLosses
-from gtn_nas.results.layout import is_run
+from gtn_nas.results.layout import CONFIG, is_run, refuse_used
 from gtn_nas.results.schema import Final
 from gtn_nas.results.store import RunStore
 from gtn_nas.strategies.base import Strategy
@@ -78,7 +80,7 @@ class SearchResult:
         exhausted: whether the search ended early since the space has no more architectures.
     """
 
-    folder: Path
+    folder: Place
     ranking: list[Record]
     front: list[Record]
     finals: list[Final]
@@ -127,7 +129,7 @@ class Search:
         architectures: Sequence[Architecture] | None = None,
     ) -> None:
         self.config, self.resume, self.architectures = config, resume, architectures
-        self.folder = config.out or default_folder(config)
+        self.folder = place_of(config.out or default_folder(config))
         _check_folder(self.folder, config, resume)
         self.goals = goals_of(config)
         # What is not known while candidates are evaluated would count as beyond every limit.
@@ -264,7 +266,7 @@ def default_folder(config: SearchConfig) -> Path:
     return Path("runs") / safe
 
 
-def stored_config(folder: Path, kind: type[C]) -> C:
+def stored_config(folder: Place, kind: type[C]) -> C:
     """Return the configuration of the run in a folder.
 
     Args:
@@ -274,22 +276,21 @@ def stored_config(folder: Path, kind: type[C]) -> C:
     Raises:
         RunFolderError: the folder is no run.
         ConfigError: the configuration is damaged.
+        StoreError: it is in a bucket that does not answer.
     """
-    from gtn_nas.config import parse, read_yaml
-    from gtn_nas.results.layout import CONFIG
+    from gtn_nas.config import parse
+    from gtn_nas.config_file import read_yaml
 
     if not is_run(folder):
         raise RunFolderError(f"{folder} is not a run; there is nothing to resume")
     return parse(kind, read_yaml(folder / CONFIG))
 
 
-def _check_folder(folder: Path, config: SearchConfig, resume: bool) -> None:
+def _check_folder(folder: Place, config: SearchConfig, resume: bool) -> None:
     if resume:
         refuse_changes(stored_config(folder, type(config)), config)
-    elif is_run(folder):
-        raise RunFolderError(
-            f"{folder} holds a run already; continue it with --resume or choose another --out"
-        )
+    else:
+        refuse_used(folder)
 
 
 def _refuse_other_identity(store: RunStore, identity: dict[str, str]) -> None:

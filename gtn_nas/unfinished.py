@@ -12,6 +12,7 @@ import torch
 from gtn_nas.checkpoint import Checkpoint
 from gtn_nas.config import PretrainConfig
 from gtn_nas.errors import ConfigError, TeacherError
+from gtn_nas.files import Place
 
 CHANGEABLE = {
     "out",
@@ -48,15 +49,18 @@ class Unfinished:
         identity: all that must be equal for it to be continued, as text.
 
     Raises:
-        ConfigError: ``out`` is a folder, or the checkpoint's own place.
+        ConfigError: ``out`` is a folder or the checkpoint's own place, or its bucket is missing.
     """
 
     checkpoint: Checkpoint
-    out: Path
+    out: Place
     identity: str
 
     def __post_init__(self) -> None:
-        if self.out.is_dir() or self.out.absolute() == Path(self.checkpoint.place).absolute():
+        if not isinstance(self.out, Path):
+            self.out.require_bucket()
+        is_folder = isinstance(self.out, Path) and self.out.is_dir()
+        if is_folder or _whole(str(self.out)) == _whole(self.checkpoint.place):
             raise ConfigError(
                 f"--out {self.out} must be a file to write, and not the checkpoint's, e.g. "
                 "teacher.safetensors"
@@ -100,3 +104,8 @@ class Unfinished:
                 "started with, and --resume"
             )
         return state
+
+
+def _whole(place: str) -> str:
+    """Return a URI as it is, and a path from the root."""
+    return place if "://" in place else str(Path(place).absolute())

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from gtn_nas.config import ValidateConfig
 from gtn_nas.errors import ConfigError
-from gtn_nas.files import whole_file
+from gtn_nas.files import Place, whole_file
 from gtn_nas.proxies.names import SIZES, TRAINED, ZERO_COST
 from gtn_nas.results.rank_statistics import MEASURES, Interval, with_interval
 from gtn_nas.results.ranking import mean_ranks, score_columns
@@ -59,7 +59,7 @@ class Findings:
         merged: rows of the table left out, since an earlier one has an equal network.
     """
 
-    folder: Path
+    folder: Place
     truth: str
     standings: list[Standing]
     count: int

@@ -1,14 +1,27 @@
 import logging
 import os
+import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from .gate import Gate
+from .ray_head import RayHead, ray_head
+
 # Before torch is imported: the networks here are tiny, and a second thread would cost more time in
 # waiting than it saves.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Nobody's real buckets are within a test's reach; Ray's workers inherit this.
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "known-to-nobody",
+    "AWS_SECRET_ACCESS_KEY": "hush-hush",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+}
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and what they start would
 # inherit that; a handler is not inherited.
@@ -26,6 +39,37 @@ def dev_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def s3_port() -> Iterator[int]:
+    """A real S3 server on a port of this machine, by moto."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()[1]
+    server.stop()
+
+
+@pytest.fixture
+def gate(s3_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """The way to that server, which can be shut."""
+    with Gate(s3_port) as gate:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{gate.port}")
+        yield gate
+
+
+@pytest.fixture
+def bucket(gate: Gate) -> str:
+    """The URI of a new and empty bucket."""
+    from pyarrow.fs import FileSystem
+
+    name = f"bucket-{secrets.token_hex(6)}"
+    files, _ = FileSystem.from_uri(f"s3://{name}?allow_bucket_creation=true")
+    files.create_dir(name)
+    return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
 def ray_local() -> Iterator[None]:
     """A private Ray cluster with two CPUs on this machine, shared by all tests that ask for it."""
     import ray
@@ -40,6 +84,13 @@ def ray_local() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def head() -> Iterator[RayHead]:
+    """A head node with two CPUs that asks for a token, on this machine; shared by its tests."""
+    with ray_head(cpus=2) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

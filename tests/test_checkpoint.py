@@ -160,7 +160,17 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, as_place):
         Checkpoint(place).save(state())
 
 
-@pytest.mark.slow
+def test_an_outage_of_a_real_store_costs_no_state(bucket, gate):
+    checkpoint = Checkpoint(f"{bucket}/teacher.checkpoint")
+    checkpoint.save(state(25))
+    gate.shut(refusals=3)  # Arrow asks twice before it says so
+    checkpoint.save(state(50))
+    assert gate.refused == 3
+    assert Checkpoint(checkpoint.place).load(CPU)["iteration"] == 50
+    checkpoint.remove()
+    assert not checkpoint.exists()
+
+
 def test_a_store_that_does_not_answer_is_named(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
@@ -208,7 +218,7 @@ def test_a_name_before_the_host_is_no_credential(uri):
     ],
 )
 def test_a_uri_of_no_store_is_refused(uri):
-    with pytest.raises(ConfigError, match="is no place for checkpoints: ") as caught:
+    with pytest.raises(ConfigError, match="is no place for files: ") as caught:
         Checkpoint(uri)
     assert str(caught.value).startswith(uri)
     assert "\n" not in str(caught.value)

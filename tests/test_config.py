@@ -12,10 +12,9 @@ from gtn_nas.config import (
     SearchConfig,
     ValidateConfig,
     parse,
-    read_yaml,
     refuse_changes,
-    to_yaml,
 )
+from gtn_nas.config_file import read_yaml, to_yaml
 from gtn_nas.errors import ConfigError
 
 KINDS = [SearchConfig, ValidateConfig, PretrainConfig]

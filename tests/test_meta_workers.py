@@ -43,10 +43,12 @@ def test_a_teacher_that_goes_on_takes_smaller_steps(tmp_path):
 def test_learners_that_are_ranked_come_in_twos_at_least(tmp_path):
     assert meta_config(PretrainConfig()).ranking_weight == 0
     assert meta_config(PretrainConfig(rank_weight=0.3)).ranking_weight == 0
-    ranked = PretrainConfig(rank_labels=tmp_path, rank_weight=0.3, rank_sharpness=20)
+    ranked = PretrainConfig(
+        rank_labels=tmp_path, rank_weight=0.3, rank_sharpness=20, real_images=512
+    )
     found = meta_config(ranked)
     assert (found.ranking_weight, found.ranking_sharpness) == (0.3, 20)
-    assert found.learners_per_step == 2
+    assert (found.learners_per_step, found.real_batch_size) == (2, 512)
     assert meta_config(ranked.model_copy(update={"workers": 4})).learners_per_step == 4
     alone = ranked.model_copy(update={"learners_per_step": 1})
     with pytest.raises(ConfigError, match="compares the learners of a step; give it 2 or more"):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gtn_nas import pretraining
-from gtn_nas.config import SearchConfig, parse, read_yaml
+from gtn_nas.config import SearchConfig, parse
+from gtn_nas.config_file import read_yaml
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import (
     ConfigError,
@@ -264,13 +265,9 @@ def test_a_teacher_that_learns_to_rank_is_measured_and_ends_as_its_best(ranking)
     assert any(not torch.equal(after[name], kept) for name, kept in best["teacher"].items())
     path, _ = run.finish(learners=1)
     teacher, header = load_teacher(path)
-    rates = "step_sizes.log_rate"  # calibrated at the end
     for name, kept in best["teacher"].items():
-        if name != rates:
-            assert torch.equal(teacher.state_dict()[name], kept.half().float()), name
-    scale = math.log(header.meta_training["calibration"])
-    expected = best["teacher"][rates].half().float() + scale
-    torch.testing.assert_close(teacher.state_dict()[rates], expected, rtol=0, atol=0.01)
+        assert torch.equal(teacher.state_dict()[name], kept.half().float()), name
+    assert header.meta_training["calibration"] == 1
     assert header.meta_training["ranking_weight"] == 0.5
 
 

@@ -39,7 +39,11 @@ Teacher = Annotated[
     typer.Option(help="A shipped teacher or an artefact's path. [default: one that fits]"),
 ]
 RunFolder = Annotated[
-    Path | None, typer.Option(help="Run folder. [default: runs/<dataset>-<space>-<time>]")
+    str | None,
+    typer.Option(
+        help="Run folder, or a URI like s3://bucket/runs/x. "
+        "[default: runs/<dataset>-<space>-<time>]"
+    ),
 ]
 ExecutorName = Annotated[
     str | None, typer.Option(help="ray, or inline: one process, no Ray. [default: ray]")
@@ -65,6 +69,13 @@ ProxySeeds = Annotated[
 RealSteps = Annotated[
     int | None, typer.Option(help="Batches of the proxy real_steps. [default: 32]")
 ]
+ResumeOrStart = Annotated[
+    bool,
+    typer.Option(
+        "--resume-or-start",
+        help="Continue what is in --out, or start it: for commands that are repeated unattended.",
+    ),
+]
 RankBy = Annotated[
     str | None,
     typer.Option(
@@ -81,8 +92,8 @@ def settings(file: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
         file: YAML file, if any.
         options: a command's local variables; ``None`` means not given.
     """
-    from gtn_nas.config import read_yaml
+    from gtn_nas.config_file import read_yaml
 
     values = read_yaml(file) if file else {}
-    given = {n: v for n, v in options.items() if v is not None and n not in {"config", "resume"}}
-    return values | given
+    modes = {"config", "resume", "resume_or_start"}
+    return values | {n: v for n, v in options.items() if v is not None and n not in modes}

@@ -16,6 +16,7 @@ from gtn_nas.cli.options import (
     Dataset,
     GpusPerWorker,
     ImageSize,
+    ResumeOrStart,
     Seed,
     Space,
     SplitSeed,
@@ -24,6 +25,7 @@ from gtn_nas.cli.options import (
 
 if TYPE_CHECKING:
     from gtn_nas.config import SearchConfig
+    from gtn_nas.files import Place
 
 
 def pretrain(
@@ -48,6 +50,10 @@ def pretrain(
         int | None, typer.Option(help="Learners whose meta-gradients are averaged.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Outer learning rate.")] = None,
+    real_images: Annotated[
+        int | None,
+        typer.Option(help="Real images that judge a learner in an outer step. [default: 2048]"),
+    ] = None,
     window: Annotated[
         int | None, typer.Option(help="Inner steps that are differentiated. [default: half]")
     ] = None,
@@ -85,7 +91,7 @@ def pretrain(
     ] = None,
     rank_sharpness: Annotated[
         float | None,
-        typer.Option(help="How small a difference of losses counts as much. [default: 8]"),
+        typer.Option(help="How small a difference of losses counts as much. [default: 40]"),
     ] = None,
     workers: Annotated[
         int | None,
@@ -101,15 +107,16 @@ def pretrain(
         str | None,
         typer.Option(help="Path or object-store URI of the checkpoint. [default: beside --out]"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Path of the artefact.")] = None,
+    out: Annotated[str | None, typer.Option(help="Path or URI of the artefact.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
+    resume_or_start: ResumeOrStart = False,
 ) -> None:
     """Meta-train a teacher on a data set, for learners of a search space."""
     values = settings(config, locals())
-    _run(values, resume)
+    _run(values, None if resume_or_start else resume)
 
 
-def make_teacher_for(config: SearchConfig) -> Path:
+def make_teacher_for(config: SearchConfig) -> Place:
     """Meta-train a teacher for a search's data and space with default settings.
 
     Returns:
@@ -125,14 +132,19 @@ def make_teacher_for(config: SearchConfig) -> Path:
     return _run(shared, resume=None)
 
 
-def _run(values: dict[str, Any], resume: bool | None) -> Path:
+def _run(values: dict[str, Any], resume: bool | None) -> Place:
     """Meta-train and tell the result; ``resume=None`` continues where there is a checkpoint."""
     from gtn_nas.cli.progress import StageProgress
     from gtn_nas.config import PretrainConfig, parse
+    from gtn_nas.inputs import require_inputs
+
+    config = parse(PretrainConfig, values)
+    require_inputs(config)
+
     from gtn_nas.learners import holds_any_out
     from gtn_nas.pretraining import Pretraining
 
-    pretraining = Pretraining(parse(PretrainConfig, values), resume=resume)
+    pretraining = Pretraining(config, resume=resume)
     with StageProgress() as shown:
         if pretraining.trainer.iteration == 0:
             shown.say(f"meta-training needs {pretraining.estimate()}")

@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 
 
 def query(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[str, typer.Argument(help="Run folder, or a URI like s3://bucket/runs/x.")],
     top: Annotated[
         int | None, typer.Option(help="How many at most. [default: 10 as a table, else all]")
     ] = None,
@@ -50,7 +50,7 @@ def query(
 
 
 def print_query(
-    run: Path,
+    run: str | Path,
     *,
     top: int | None,
     where: str | None,
@@ -62,7 +62,7 @@ def print_query(
     """Print a run's candidates to stdout.
 
     Args:
-        run: run folder.
+        run: run folder, or its URI.
         top: how many at most; all by default.
         where: SQL condition on the columns.
         columns: columns to print; for a table some by default, else all.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -24,6 +23,7 @@ from gtn_nas.cli.options import (
     ProxySeeds,
     RankBy,
     RealSteps,
+    ResumeOrStart,
     RunFolder,
     Seed,
     Space,
@@ -115,15 +115,16 @@ def search(
     ] = None,
     address: Address = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    resume_or_start: ResumeOrStart = False,
 ) -> None:
     """Rank candidates by a teacher's lesson, and train the best fully on real data."""
     values = settings(config, locals())
 
     from gtn_nas.cli.search_display import SearchDisplay
-    from gtn_nas.config import SearchConfig, parse
+    from gtn_nas.config import SearchConfig
 
-    wanted = resumed(values, SearchConfig) if resume else parse(SearchConfig, values)
-    run = _prepared(wanted, resume)
+    resume = continues(values) if resume_or_start else resume
+    run = _prepared(asked(values, SearchConfig, resume), resume)
     wanted = run.config
     with SearchDisplay(run.folder, wanted) as display:
         result = run.run(display.update)
@@ -155,7 +156,44 @@ def _agrees(question: str) -> bool:
         return False
 
 
-def resumed(values: dict[str, Any], kind: type[C]) -> C:
+def continues(values: dict[str, Any]) -> bool:
+    """Tell whether there is a run to continue.
+
+    Args:
+        values: what was given now.
+
+    Raises:
+        ConfigError: ``out`` is missing.
+    """
+    from gtn_nas.errors import ConfigError
+    from gtn_nas.files import place_of
+    from gtn_nas.results.layout import is_run
+
+    if "out" not in values:
+        raise ConfigError("--resume-or-start needs the run folder: --out RUN")
+    return is_run(place_of(values["out"]))
+
+
+def asked(values: dict[str, Any], kind: type[C], resume: bool) -> C:
+    """Return the configuration, known to name files that are there.
+
+    Args:
+        values: what was given now.
+        kind: class of the configuration.
+        resume: whether a stored configuration is continued.
+
+    Raises:
+        ConfigError: a setting is wrong, or names a file that is missing.
+    """
+    from gtn_nas.config import parse
+    from gtn_nas.inputs import require_inputs
+
+    config = _resumed(values, kind) if resume else parse(kind, values)
+    require_inputs(config)
+    return config
+
+
+def _resumed(values: dict[str, Any], kind: type[C]) -> C:
     """Return the stored configuration with what was given now on top.
 
     Args:
@@ -168,19 +206,17 @@ def resumed(values: dict[str, Any], kind: type[C]) -> C:
     """
     from gtn_nas.config import parse
     from gtn_nas.errors import ConfigError
+    from gtn_nas.files import place_of
     from gtn_nas.searching import stored_config
 
     if "out" not in values:
         raise ConfigError("--resume needs the run folder: --out RUN")
-    stored = stored_config(Path(values["out"]), kind)
+    stored = stored_config(place_of(values["out"]), kind)
     if ":" in stored.space and "space" not in values:
         raise ConfigError(
             f"this run's search space is the module {stored.space!r}, which would be executed; "
             f"name it again to allow that: --space {stored.space}"
         )
-    before = stored.model_dump()
-    if "workers" in values:  # a fixed number takes the place of two bounds, and they of it
-        before |= {"min_workers": None, "max_workers": None}
-    elif {"min_workers", "max_workers"} & values.keys():
-        before |= {"workers": None}
+    sizes = {"workers", "min_workers", "max_workers"}  # whoever names one names them all anew
+    before = stored.model_dump(exclude=sizes if sizes & values.keys() else None)
     return parse(kind, before | values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -14,12 +13,14 @@ from rich.text import Text
 from gtn_nas.cli.output import table_console
 from gtn_nas.cli.progress import StageProgress
 from gtn_nas.cli.signals import end_on_signals
+from gtn_nas.errors import StoreError
 from gtn_nas.results.columns import value_of
 from gtn_nas.results.layout import CONFIG
 from gtn_nas.trial import Status
 
 if TYPE_CHECKING:
     from gtn_nas.config import SearchConfig
+    from gtn_nas.files import Place
     from gtn_nas.results.goals import Goals
     from gtn_nas.results.schema import Final
     from gtn_nas.searching import SearchProgress, SearchResult
@@ -45,7 +46,7 @@ class SearchDisplay:
         command: what the run was started by.
     """
 
-    def __init__(self, folder: Path, config: SearchConfig, command: str = "search") -> None:
+    def __init__(self, folder: Place, config: SearchConfig, command: str = "search") -> None:
         self.folder, self.config, self.command = folder, config, command
         self._progress = StageProgress()
         self._rate = 0.0
@@ -57,8 +58,14 @@ class SearchDisplay:
 
     def __exit__(self, kind: type[BaseException] | None, *details: Any) -> None:
         self._progress.__exit__(kind, *details)
-        if kind is not None and (self.folder / CONFIG).is_file():
+        if kind is not None and self._is_kept():
             self._progress.say(self._last_words())
+
+    def _is_kept(self) -> bool:
+        try:
+            return (self.folder / CONFIG).is_file()
+        except StoreError:  # it answered when the search began
+            return True
 
     def _last_words(self) -> str:
         """Return what to type to go on."""
@@ -102,7 +109,8 @@ class SearchDisplay:
         self._print_paths(out, result)
 
     def _print_paths(self, out: Console, result: SearchResult) -> None:
-        lines = [f"run folder: {result.folder}   (gtn-nas query {result.folder} --top 10)"]
+        run = shlex.quote(str(result.folder))
+        lines = [f"run folder: {result.folder}   (gtn-nas query {run} --top 10)"]
         if result.winner is not None and result.winner.weights:
             lines.append(f"weights of the winner: {result.folder / result.winner.weights}")
         for line in lines:

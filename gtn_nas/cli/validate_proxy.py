@@ -22,6 +22,7 @@ from gtn_nas.cli.options import (
     ProxySeeds,
     RankBy,
     RealSteps,
+    ResumeOrStart,
     RunFolder,
     Seed,
     Space,
@@ -31,6 +32,7 @@ from gtn_nas.cli.options import (
     Workers,
     settings,
 )
+from gtn_nas.cli.search import asked, continues
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -89,16 +91,18 @@ def validate_proxy(
         bool, typer.Option("--into-teacher", help="Write what was found into the teacher's header.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    resume_or_start: ResumeOrStart = False,
 ) -> None:
     """Tell how well each proxy ranks architectures, beside a table of truth or full trainings."""
-    options = {n: v for n, v in locals().items() if n not in {"into_teacher", "resume"}}
-    asked = _asked(settings(config, options), resume, into_teacher)
+    values = settings(config, {n: v for n, v in locals().items() if n != "into_teacher"})
+    resume = continues(values) if resume_or_start else resume
+    wanted = _asked(values, resume, into_teacher)
 
     from gtn_nas.cli.output import table_console
     from gtn_nas.cli.search_display import SearchDisplay
     from gtn_nas.validation import Validation
 
-    validation = Validation(asked, resume=resume)
+    validation = Validation(wanted, resume=resume)
     search = validation.search
     with SearchDisplay(search.folder, search.config, "validate-proxy") as display:
         findings = validation.run(display.update)
@@ -112,14 +116,13 @@ def validate_proxy(
 
 def _asked(values: dict[str, Any], resume: bool, into_teacher: bool) -> ValidateConfig:
     """Return the configuration; a resumed one is the stored one with what was given on top."""
-    from gtn_nas.cli.search import resumed
-    from gtn_nas.config import ValidateConfig, parse
+    from gtn_nas.config import ValidateConfig
     from gtn_nas.errors import ConfigError
 
-    asked = resumed(values, ValidateConfig) if resume else parse(ValidateConfig, values)
-    if into_teacher and (asked.teacher is None or not Path(asked.teacher).is_file()):
+    config = asked(values, ValidateConfig, resume)
+    if into_teacher and (config.teacher is None or not Path(config.teacher).is_file()):
         raise ConfigError("--into-teacher needs the file to write into: --teacher FILE")
-    return asked
+    return config
 
 
 def _table(findings: Findings) -> Table:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gtn_nas.errors import DataError, UnknownNameError
+from gtn_nas.local_copy import local_copy
 
 if TYPE_CHECKING:
     from gtn_nas.data.base import ImageDataset, RawDataset
@@ -44,7 +45,8 @@ def load_dataset(
     The splits follow from the data and ``split_seed`` alone (see ``gtn_nas.data.splits``).
 
     Args:
-        name: one of ``DATASETS``, with a real folder in place of ``DIR``.
+        name: one of ``DATASETS``, with a real folder in place of ``DIR``, or the URI of one in a
+            bucket, such as ``folder:s3://bucket/photos``.
         data_dir: folder that downloads go to and are found in; ``data`` by default.
         split_seed: seed of the splits.
         image_size: side in pixels of the square that every image is resized to; by default images
@@ -54,6 +56,8 @@ def load_dataset(
     Raises:
         UnknownNameError: there is no data set of that name.
         DataError: the source is missing, empty, damaged or too small, or the size is.
+        ConfigError: there is nothing at the URI, or it is wrong.
+        StoreError: the bucket does not answer.
         DownloadError: the data set is neither in ``data_dir`` nor can it be downloaded.
     """
     if image_size is not None and image_size < MIN_SIDE:
@@ -79,9 +83,11 @@ def _read(name: str, data_dir: Path, image_size: int | None) -> RawDataset:
         case "folder", _, directory if directory:
             from gtn_nas.data import folder
 
-            return folder.load(Path(directory).expanduser(), image_size)
+            with local_copy(directory) as place:
+                return folder.load(place, image_size)
         case "parquet", _, directory if directory:
             from gtn_nas.data import parquet
 
-            return parquet.load(Path(directory).expanduser(), image_size)
+            with local_copy(directory) as place:
+                return parquet.load(place, image_size)
     raise UnknownNameError("data set", name, DATASETS)

@@ -56,8 +56,8 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> Itera
     require_positive(num_cpus=num_cpus)
     target = address or os.environ.get("RAY_ADDRESS") or "local"
     head = None if target in ("local", "auto") else _host_and_port(target)
-    if head and "ray" not in sys.modules and _has_token():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if head:
+        offer_token()
     import ray
 
     if ray.is_initialized():
@@ -77,6 +77,16 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> Itera
         yield f"http://{context.dashboard_url}" if context.dashboard_url else None
     finally:
         ray.shutdown()
+
+
+def offer_token() -> None:
+    """Let Ray authenticate by the token that is kept on this machine, if there is one.
+
+    Ray reads how to when it is imported, so this has an effect before that only. What
+    ``RAY_AUTH_MODE`` says already stays.
+    """
+    if "ray" not in sys.modules and _has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def check_fits(workers: int | None, cpus: float, gpus: float) -> int:

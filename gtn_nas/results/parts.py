@@ -5,15 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gtn_nas.bucket import BucketPath
 from gtn_nas.errors import ConfigError, RunFolderError
-from gtn_nas.files import whole_file
+from gtn_nas.files import Place, for_each, whole_file
 from gtn_nas.results.schema import Row, columns, identity, required
 from gtn_nas.trial import SCHEMA_VERSION, Record, Status
 
@@ -66,20 +66,32 @@ def to_rows(table: Any, kind: type[Row]) -> list[Any]:
     return rows
 
 
-def write_part(path: Path, table: Any) -> None:
+def write_part(path: Place, table: Any) -> None:
     """Write a table as one part."""
     with whole_file(path) as file:
         pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP)
 
 
-def read_part(path: Path, kind: type[Row]) -> Any:
+def read_parts(paths: Sequence[Place], kind: type[Row]) -> dict[Place, Any]:
+    """Read parts; of each that is torn or foreign, warn by its name and leave it out.
+
+    Raises:
+        RunFolderError: a newer version of this package wrote one.
+        StoreError: they are in a bucket that does not answer.
+    """
+    tables = for_each(paths, lambda path: read_part(path, kind))
+    return {p: table for p, table in zip(paths, tables, strict=True) if table is not None}
+
+
+def read_part(path: Place, kind: type[Row]) -> Any:
     """Read one part; return ``None``, after a warning that names it, if it is torn or foreign.
 
     Raises:
         RunFolderError: a newer version of this package wrote it.
+        StoreError: it is in a bucket that does not answer.
     """
     try:
-        table = pq.ParquetFile(path).read()
+        table = _opened(path).read()
     except (pa.ArrowException, OSError) as error:
         warnings.warn(f"skipped {path}: it is damaged ({error})", stacklevel=2)
         return None
@@ -87,24 +99,20 @@ def read_part(path: Path, kind: type[Row]) -> Any:
         warnings.warn(f"skipped {path}: it holds no {kind.__name__} rows", stacklevel=2)
         return None
     if len(table) and "schema_version" in table.column_names:
-        require_version(path.parents[1], pc.max(table["schema_version"]).as_py())
+        require_version(path.parent.parent, pc.max(table["schema_version"]).as_py())
     for name, sql_type in columns(kind).items():
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(len(table), ARROW_TYPES[sql_type]))
     return table
 
 
-def newest_version(paths: Sequence[Path]) -> int | None:
+def newest_version(paths: Sequence[Place]) -> int | None:
     """Return the highest schema version in some parts, readable ones only."""
-    newest = []
-    for path in paths:
-        with suppress(pa.ArrowException, OSError, KeyError):
-            column = pq.ParquetFile(path).read(["schema_version"])["schema_version"]
-            newest.append(pc.max(column).as_py())
+    newest = for_each(paths, _version)
     return max((version for version in newest if version is not None), default=None)
 
 
-def require_version(folder: Path, version: int | None) -> None:
+def require_version(folder: Place, version: int | None) -> None:
     """Refuse a run that a newer version of this package wrote.
 
     Raises:
@@ -125,6 +133,20 @@ def joined(tables: Sequence[Any], kind: type[Row]) -> Any:
     numbered = table.select(identity(kind)).append_column("row", pa.array(range(len(table))))
     first = numbered.group_by(identity(kind)).aggregate([("row", "min")])["row_min"]
     return table if len(first) == len(table) else table.take(first.sort())
+
+
+def _opened(path: Place) -> Any:
+    """Open a part; one in a bucket is fetched as a whole."""
+    is_far = isinstance(path, BucketPath)
+    return pq.ParquetFile(pa.BufferReader(path.read_bytes()) if is_far else path)
+
+
+def _version(path: Place) -> int | None:
+    with suppress(pa.ArrowException, OSError, KeyError):
+        column = _opened(path).read(["schema_version"])["schema_version"]
+        newest: int | None = pc.max(column).as_py()
+        return newest
+    return None
 
 
 def _array(values: list[Any], sql_type: str) -> Any:

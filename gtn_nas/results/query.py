@@ -13,7 +13,9 @@ import duckdb
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.errors import QueryError, RunFolderError
+from gtn_nas.files import Place, place_of
 from gtn_nas.results.columns import quoted
+from gtn_nas.results.copies import Copies
 from gtn_nas.results.layout import CONFIG, TABLES, is_run, part_files
 from gtn_nas.results.limits import Limit
 from gtn_nas.results.pareto import front
@@ -43,12 +45,15 @@ OF_QUERIES = (
 def load_run(uri: str | Path) -> Run:
     """Open a run for reading; it may still be running.
 
+    Args:
+        uri: its folder, or a URI such as ``s3://bucket/runs/x``.
+
     Raises:
         RunFolderError: there is no run, or a newer version of this package wrote it.
+        ConfigError: the URI is of an unknown kind, or carries credentials.
+        StoreError: the object store does not answer, or refuses.
     """
-    if "://" in str(uri):
-        raise RunFolderError(f"cannot read {uri}: a run is a folder of this machine")
-    folder = Path(uri)
+    folder = place_of(uri)
     if not folder.exists():
         raise RunFolderError(f"there is no run folder {folder}")
     if not is_run(folder):
@@ -61,15 +66,17 @@ def load_run(uri: str | Path) -> Run:
 class Run:
     """A run folder to read from; every call sees what the run holds by then.
 
-    A damaged or foreign part file is skipped, with a warning that names it.
+    A damaged or foreign part file is skipped, with a warning that names it. Of a run in a bucket,
+    the parts are fetched, each once.
 
     Args:
         folder: the run folder; ``load_run`` checks it first.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.folder = folder
-        self._files: dict[str, list[Path]] = {}
+        self._copies = Copies()
+        self._files: dict[str, list[Place]] = {}
         self._views: Views | None = None
 
     @property
@@ -231,19 +238,26 @@ class Run:
         """Ask, and ask again when the parts changed meanwhile or one of them was damaged."""
         while True:
             files = self._listed()
-            if self._views is None or files != self._files:
-                self._views, self._files = Views(self.folder, files), files
             try:
-                return ask(self._views)
+                views = self._views_of(files)
+            except FileNotFoundError:  # the run's writer has just merged what was to be fetched
+                continue
+            try:
+                return ask(views)
             except (ForeignPart, duckdb.Error) as error:
                 changed = self._listed() != files  # the run's writer merges parts now and then
                 of_query = isinstance(error, OF_QUERIES)
-                if changed or (not of_query and self._views.drop_damaged()):
+                if changed or (not of_query and views.drop_damaged()):
                     continue
                 if self._listed() == files:
                     raise QueryError(_explained(error)) from error
 
-    def _listed(self) -> dict[str, list[Path]]:
+    def _views_of(self, files: dict[str, list[Place]]) -> Views:
+        if self._views is None or files != self._files:
+            self._views, self._files = Views(self.folder, self._copies.local(files)), files
+        return self._views
+
+    def _listed(self) -> dict[str, list[Place]]:
         return {table: part_files(self.folder, table) for table in TABLES}
 
 

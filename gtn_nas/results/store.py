@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from gtn_nas.errors import EnvironmentFailure, RunFolderError
-from gtn_nas.files import TEMPORARY, whole_file
+from gtn_nas.files import TEMPORARY, Place, for_each, whole_file
 from gtn_nas.results import parts
-from gtn_nas.results.layout import CONFIG, LOCK, TABLES, WEIGHTS, is_run, next_part, part_files
+from gtn_nas.results.layout import (
+    CONFIG,
+    TABLES,
+    WEIGHTS,
+    is_run,
+    next_part,
+    part_files,
+    refuse_used,
+)
+from gtn_nas.results.lock import Lock, locked
 from gtn_nas.results.schema import KINDS, Event, Final, Latency, Row
 from gtn_nas.trial import Record, Trial
 
@@ -29,48 +37,46 @@ MERGE_PARTS = 256
 
 
 class RunStore:
-    """Keeps a run in a folder, as its only writer.
+    """Keeps a run in a folder, on a disk or in a bucket, as its only writer.
 
     Rows wait in memory for up to ``FLUSH_S`` seconds or ``FLUSH_ROWS`` rows, then become one
     Parquet part that appears whole or not at all; whoever dies before loses only what waited. Asks,
-    finals and latencies never wait. A lock of the operating system keeps a second writer out and
-    ends with its owner, however that dies.
+    finals and latencies never wait. A lock keeps a second writer out. While a bucket does not
+    answer, this waits, up to ``OUTAGE_S``, and so does whoever adds rows.
 
     Use ``create`` or ``open``, and the store as a context manager.
 
     Args:
         folder: the run folder.
-        lock: file descriptor that holds the lock.
+        lock: keeps others out.
         clock: seconds since any moment; only differences count.
     """
 
-    def __init__(self, folder: Path, lock: int, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: Place, lock: Lock, clock: Callable[[], float]) -> None:
         self.folder = folder
-        self._lock: int | None = lock
+        self._lock: Lock | None = lock
         self._clock = clock
         self._flushed_at = clock()
         self._waiting: dict[str, list[Row]] = {table: [] for table in TABLES}
-        self._small: dict[str, list[Path]] = {table: [] for table in TABLES}
+        self._small: dict[str, list[Place]] = {table: [] for table in TABLES}
 
     @classmethod
     def create(
-        cls, folder: Path, config_yaml: str, *, clock: Callable[[], float] = time.monotonic
+        cls, folder: Place, config_yaml: str, *, clock: Callable[[], float] = time.monotonic
     ) -> RunStore:
         """Start a run in a new or empty folder.
 
         Raises:
             RunFolderError: the folder holds a run or anything else, or another process writes it.
+            ConfigError: the bucket that it would be in is missing.
             EnvironmentFailure: the folder cannot be made.
         """
-        _refuse_used(folder)
+        refuse_used(folder)
+        if isinstance(folder, Path):
+            _make(folder)
+        store = cls(folder, locked(folder), clock)
         try:
-            for name in {*TABLES, WEIGHTS} - {"latencies"}:
-                (folder / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EnvironmentFailure(f"cannot create {folder}: {error.strerror}") from error
-        store = cls(folder, _locked(folder), clock)
-        try:
-            _refuse_used(folder)  # once more, now that nobody else can start a run here
+            refuse_used(folder)  # once more, now that nobody else can start a run here
             store.save_config(config_yaml)
         except BaseException:
             store._release()
@@ -78,20 +84,20 @@ class RunStore:
         return store
 
     @classmethod
-    def open(cls, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> RunStore:
+    def open(cls, folder: Place, *, clock: Callable[[], float] = time.monotonic) -> RunStore:
         """Continue a run.
 
         Raises:
             RunFolderError: the folder is no run, another process writes it, or a newer version of
                 this package did.
+            StoreError: the bucket does not answer.
         """
         if not is_run(folder):
             raise RunFolderError(f"{folder} is not a run; there is nothing to resume")
-        store = cls(folder, _locked(folder), clock)
+        store = cls(folder, locked(folder), clock)
         try:
-            for place in (folder, *(folder / table for table in TABLES)):
-                for unfinished in place.glob(f".*{TEMPORARY}"):
-                    unfinished.unlink()
+            if isinstance(folder, Path):
+                _tidy(folder)
             for table in TABLES:
                 parts.require_version(folder, parts.newest_version(part_files(folder, table)))
         except BaseException:
@@ -102,7 +108,7 @@ class RunStore:
     @property
     def run(self) -> str:
         """The run's name, which is that of its folder."""
-        return self.folder.resolve().name
+        return (self.folder.resolve() if isinstance(self.folder, Path) else self.folder).name
 
     @property
     def config_yaml(self) -> str:
@@ -211,6 +217,10 @@ class RunStore:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if error is not None and self._lock is not None:
+            self._lock.hurry()  # whoever is ended ends soon, and tells why
+            with suppress(EnvironmentFailure):  # a resume evaluates again what waited
+                self.close()
         self.close()
 
     def _add(self, table: str, rows: Iterable[Row]) -> None:
@@ -235,57 +245,38 @@ class RunStore:
         if len(self._small[table]) >= MERGE_PARTS:
             self._merge(table, self._small[table])
 
-    def _merge(self, table: str, paths: Sequence[Path]) -> None:
+    def _merge(self, table: str, paths: Sequence[Place]) -> None:
         """Merge parts into one; unreadable ones stay as they are."""
         self._small[table] = []
-        read = {path: parts.read_part(path, KINDS[table]) for path in paths}
-        whole = {path: content for path, content in read.items() if content is not None}
+        whole = parts.read_parts(paths, KINDS[table])
         if len(whole) < 2:
             return
         merged = parts.joined(list(whole.values()), KINDS[table])
         parts.write_part(next_part(self.folder, table), merged)
-        for path in whole:
-            path.unlink()
+        for_each(whole, lambda path: path.unlink(missing_ok=True))
 
     def _load(self, table: str) -> list[Any]:
         kind = KINDS[table]
-        read = (parts.read_part(path, kind) for path in part_files(self.folder, table))
-        whole = [content for content in read if content is not None]
+        whole = list(parts.read_parts(part_files(self.folder, table), kind).values())
         return parts.to_rows(parts.joined(whole, kind), kind) if whole else []
 
     def _release(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
             self._lock = None
 
 
-def _refuse_used(folder: Path) -> None:
-    """Raise unless a folder is new or empty, or was left by a start that did not get far."""
-    if is_run(folder):
-        raise RunFolderError(
-            f"{folder} holds a run already; continue it with --resume or choose another --out"
-        )
-    if folder.exists() and not folder.is_dir():
-        raise RunFolderError(f"{folder} is not a folder; choose another --out")
-    for path in folder.rglob("*"):
-        ours = path.name == LOCK or path.name.endswith(TEMPORARY)
-        if not path.is_dir() and not ours:
-            raise RunFolderError(
-                f"{folder} is neither empty nor a run (it holds {path.name}); choose another --out"
-            )
+def _make(folder: Path) -> None:
+    """Make the folder of a run with those in it."""
+    try:
+        for name in {*TABLES, WEIGHTS} - {"latencies"}:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFailure(f"cannot create {folder}: {error.strerror}") from error
 
 
-def _locked(folder: Path) -> int:
-    """Take the folder's lock and return its file descriptor."""
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise EnvironmentFailure(f"cannot write in {folder}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if not isinstance(error, BlockingIOError):
-            raise EnvironmentFailure(f"cannot lock {folder}: {error.strerror}") from error
-        raise RunFolderError(f"another process writes {folder}; wait until it is done") from error
-    return descriptor
+def _tidy(folder: Path) -> None:
+    """Remove what a writer that died had not finished."""
+    for place in (folder, *(folder / table for table in TABLES)):
+        for unfinished in place.glob(f".*{TEMPORARY}"):
+            unfinished.unlink()

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from gtn_nas.errors import RunFolderError
+from gtn_nas.files import Place
 from gtn_nas.results.columns import quoted
 from gtn_nas.results.sandbox import Sandbox, literal, pattern
 from gtn_nas.results.schema import KINDS, columns, identity, required
@@ -43,7 +44,7 @@ class Views:
         files: the part files of every table.
     """
 
-    def __init__(self, folder: Path, files: Mapping[str, Sequence[Path]]) -> None:
+    def __init__(self, folder: Place, files: Mapping[str, Sequence[Path]]) -> None:
         self.folder = folder
         self.sandbox = Sandbox([file for table in files.values() for file in table])
         self._files = {table: list(paths) for table, paths in files.items()}
@@ -97,7 +98,8 @@ class Views:
                         continue
                     files.remove(file)
                     self._views.clear()
-                    warnings.warn(f"skipped {file}: it is damaged or no {table}", stacklevel=2)
+                    part = self.folder / table / file.name  # not a copy of it
+                    warnings.warn(f"skipped {part}: it is damaged or no {table}", stacklevel=2)
                     found = True
         return found
 

@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 
 from gtn_nas.config import Curriculum
 from gtn_nas.errors import TeacherError, UnknownNameError
-from gtn_nas.files import whole_file
+from gtn_nas.files import Place, whole_file
+from gtn_nas.local_copy import kept_copy
 
 if TYPE_CHECKING:
     from torch import nn
@@ -97,12 +98,16 @@ def shipped_teachers() -> dict[str, Path]:
 
 
 def resolve_teacher(name: str) -> Path:
-    """Return the file of a shipped teacher's name or of a path.
+    """Return the file of a shipped teacher's name, of a path, or a copy of that of a URI.
 
     Raises:
         TeacherError: the path does not exist.
         UnknownNameError: it is neither a path nor a shipped teacher.
+        ConfigError: there is nothing at the URI, or it is wrong.
+        StoreError: the bucket does not answer.
     """
+    if "://" in name:
+        return kept_copy(name)
     path = Path(name)
     if path.is_file():
         return path
@@ -120,7 +125,7 @@ def round_to_16_bits(teacher: nn.Module) -> None:
         parameter.data = parameter.data.half().float()
 
 
-def save_teacher(teacher: Teacher, header: TeacherHeader, path: Path) -> None:
+def save_teacher(teacher: Teacher, header: TeacherHeader, path: Place) -> None:
     """Write the artefact whole or not at all, weights in 16 bits.
 
     Raises:
@@ -134,7 +139,7 @@ def save_teacher(teacher: Teacher, header: TeacherHeader, path: Path) -> None:
         file.write(save(tensors, metadata))
 
 
-def save_step_sizes(control: RealData, path: Path) -> None:
+def save_step_sizes(control: RealData, path: Place) -> None:
     """Write what the control on real batches learned, as settings of the proxy ``real_steps``.
 
     Raises:

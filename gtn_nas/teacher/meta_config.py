@@ -43,7 +43,7 @@ class MetaConfig:
     label_learning_rate: float = 0.03
     step_size_learning_rate: float = 0.003
     ranking_weight: float = 0.0
-    ranking_sharpness: float = 8.0
+    ranking_sharpness: float = 40.0
     rate_scale: float = 1.0
     clip_factor: float = 2.0
     seed: int = 0

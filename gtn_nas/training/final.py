@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from safetensors.torch import save
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.data.base import ImageDataset
-from gtn_nas.errors import one_line
-from gtn_nas.files import whole_file
+from gtn_nas.errors import EnvironmentFailure, one_line
+from gtn_nas.files import Place, whole_file
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.training.train import (
     EpochReport,
@@ -100,7 +100,11 @@ def train_final(
     resume_from: TrainingState | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> FinalOutcome:
-    """Build and train one network; what it raises becomes the outcome's status."""
+    """Build and train one network; what it raises becomes the outcome's status.
+
+    Raises:
+        EnvironmentFailure: ``on_epoch`` could not keep the state, which is not the network's fault.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dataset = task.dataset
     try:
@@ -116,6 +120,8 @@ def train_final(
             resume_from=resume_from,
             on_epoch=on_epoch,
         )
+    except EnvironmentFailure:
+        raise
     except Exception as error:  # a candidate's own code may raise anything
         return FinalOutcome(status_of(error), one_line(error), device=device.type)
     weights = to_safetensors(job, task, trained)
@@ -141,15 +147,21 @@ def to_safetensors(job: FinalJob, task: FinalTask, trained: TrainedNetwork) -> b
     return save({n: t.contiguous().cpu() for n, t in trained.weights.items()}, header)
 
 
-def save_state(state: TrainingState, folder: Path) -> None:
-    """Write a training's state whole or not at all."""
+def save_state(state: TrainingState, folder: Place) -> None:
+    """Write a training's state whole or not at all.
+
+    Raises:
+        EnvironmentFailure: it cannot be written.
+    """
     with whole_file(folder / STATE_FILE) as file:
         torch.save(dict(state), file)
 
 
-def load_state(folder: Path | None) -> TrainingState | None:
+def load_state(folder: Place) -> TrainingState | None:
     """Return what ``save_state`` wrote, if there is any; tensors are on the CPU."""
-    if folder is None or not (folder / STATE_FILE).is_file():
+    try:
+        packed = (folder / STATE_FILE).read_bytes()
+    except FileNotFoundError:
         return None
-    state: TrainingState = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    state: TrainingState = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
     return state

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
+from gtn_nas.files import Place
 from gtn_nas.training.final import (
     Ends,
     FinalJob,
@@ -27,7 +27,7 @@ SAVE_EVERY = 5
 def train_inline(
     task: FinalTask,
     jobs: Sequence[FinalJob],
-    folder: Path,
+    folder: Place,
     on_report: OnReport,
     on_final: OnFinal,
     *,
@@ -56,7 +56,7 @@ def train_inline(
 def _train_each(
     task: FinalTask,
     jobs: Sequence[FinalJob],
-    folder: Path,
+    folder: Place,
     on_report: OnReport,
     on_final: OnFinal,
     ends: Ends | None,
@@ -68,7 +68,7 @@ def _train_each(
             report: EpochReport,
             state: TrainingState,
             job: FinalJob = job,
-            place: Path = place,
+            place: Place = place,
         ) -> None:
             if report.epoch % SAVE_EVERY == 0:
                 save_state(state, place)

@@ -1,9 +1,8 @@
-"""Finals as trials of Ray Tune: side by side, with checkpoints, one retry each."""
+"""Finals as trials of Ray Tune: side by side, with saved states, one retry each."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import ray
 from ray import tune
 
 from gtn_nas.errors import EnvironmentFailure, ResourceError, one_line
+from gtn_nas.files import Place
 from gtn_nas.training.final import (
     Ends,
     FinalJob,
@@ -29,7 +29,7 @@ from gtn_nas.training.train import EpochReport, TrainingState
 from gtn_nas.trial import Status
 
 SAVE_EVERY = 5
-"""Epochs between two checkpoints."""
+"""Epochs between two saved states."""
 
 OUTCOME = "outcome"
 REPORT = "report"
@@ -38,7 +38,7 @@ REPORT = "report"
 def train_with_tune(
     task: FinalTask,
     jobs: Sequence[FinalJob],
-    folder: Path,
+    folder: Place,
     on_report: OnReport,
     on_final: OnFinal,
     *,
@@ -48,13 +48,15 @@ def train_with_tune(
 ) -> None:
     """Train every job as a Tune trial on the cluster that this process is connected to.
 
-    A trial whose worker dies is started once more from its last checkpoint; so is one that an
-    earlier call with the same folder did not finish.
+    A trial whose worker dies is started once more from its last saved state; so is one that an
+    earlier call with the same folder did not finish. Workers save states themselves, as trainings
+    without Ray do, so that one bucket serves all nodes and an outage of it is waited out.
 
     Args:
         task: what the jobs share.
         jobs: what to train.
-        folder: where Tune keeps its checkpoints; every node must reach it.
+        folder: where states are kept, one folder a candidate; a node that finds none there starts
+            from the beginning.
         on_report: called after every epoch, in this process.
         on_final: called when a trial has ended, in this process.
         cpus: CPUs, and so threads, of one trial.
@@ -63,7 +65,7 @@ def train_with_tune(
 
     Raises:
         ResourceError: no node has room for one trial.
-        EnvironmentFailure: Tune itself failed.
+        EnvironmentFailure: Tune itself failed, or what it called in this process.
     """
     if not jobs:
         return
@@ -75,48 +77,45 @@ def train_with_tune(
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints even when not verbose
     by_key = {job.architecture.key: job for job in jobs}
     resources = {"cpu": cpus, "gpu": gpus} if gpus else {"cpu": cpus}
-    trainable = tune.with_parameters(
-        _train, task=task, jobs=by_key, states=_latest_states(folder, by_key)
-    )
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, resources),
-        param_space={"key": tune.grid_search(list(by_key))},
-        tune_config=tune.TuneConfig(
-            trial_name_creator=_name, trial_dirname_creator=_name, reuse_actors=False
-        ),
-        run_config=tune.RunConfig(
-            name=f"finals-{secrets.token_hex(4)}",
-            storage_path=str(folder.resolve()),
-            callbacks=[_Listener(by_key, on_report, on_final)],
-            stop=None if ends is None else _stop(ends, on_final, by_key),
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=1),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-        ),
-    )
-    try:
-        tuner.fit()
-    except tune.TuneError as error:
-        raise EnvironmentFailure(f"the full trainings failed: {one_line(error)}") from error
+    # A trial has a working directory of its own.
+    place = folder.resolve() if isinstance(folder, Path) else folder
+    trainable = tune.with_parameters(_train, task=task, jobs=by_key, folder=place)
+    with tempfile.TemporaryDirectory() as notes:  # Tune's own, which nobody needs afterwards
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, resources),
+            param_space={"key": tune.grid_search(list(by_key))},
+            tune_config=tune.TuneConfig(
+                trial_name_creator=_name, trial_dirname_creator=_name, reuse_actors=False
+            ),
+            run_config=tune.RunConfig(
+                name="finals",
+                storage_path=notes,
+                callbacks=[_Listener(by_key, on_report, on_final)],
+                stop=None if ends is None else _stop(ends, on_final, by_key),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=1),
+            ),
+        )
+        try:
+            tuner.fit()
+        except tune.TuneError as error:
+            if isinstance(error.__context__, EnvironmentFailure):  # of what was called from it
+                raise error.__context__ from None
+            raise EnvironmentFailure(f"the full trainings failed: {one_line(error)}") from error
 
 
 def _train(
-    config: dict[str, str], task: FinalTask, jobs: dict[str, FinalJob], states: dict[str, str]
+    config: dict[str, str], task: FinalTask, jobs: dict[str, FinalJob], folder: Place
 ) -> None:
     """Train one job inside a trial; the last report carries the outcome."""
-    job = jobs[config["key"]]
-    checkpoint = tune.get_checkpoint()
-    earlier = checkpoint.path if checkpoint else states.get(config["key"])
+    job, place = jobs[config["key"]], folder / config["key"]
 
     def on_epoch(report: EpochReport, state: TrainingState) -> None:
-        if report.epoch % SAVE_EVERY or report.epoch == task.config.epochs:
-            tune.report({REPORT: report})
-            return
-        with tempfile.TemporaryDirectory() as place:
-            save_state(state, Path(place))
-            tune.report({REPORT: report}, checkpoint=tune.Checkpoint.from_directory(place))
+        if report.epoch % SAVE_EVERY == 0:
+            save_state(state, place)
+        tune.report({REPORT: report})
 
-    resume_from = load_state(Path(earlier) if earlier else None)
+    resume_from = load_state(place)
     tune.report({OUTCOME: train_final(task, job, resume_from=resume_from, on_epoch=on_epoch)})
 
 
@@ -158,16 +157,6 @@ class _Listener(tune.Callback):  # type: ignore[misc]  # Ray is not typed
         reason = trial.get_error()
         text = one_line(reason) if reason else "its worker died"
         self.on_final(self.jobs[trial.config["key"]], FinalOutcome(Status.CRASHED, text))
-
-
-def _latest_states(folder: Path, keys: dict[str, FinalJob]) -> dict[str, str]:
-    """Return the newest checkpoint that earlier calls left of each job."""
-    states = {}
-    for key in keys:
-        found = sorted(folder.glob(f"finals-*/{key}/checkpoint_*"), key=lambda p: p.stat().st_mtime)
-        if found:
-            states[key] = str(found[-1].resolve())
-    return states
 
 
 def _name(trial: Any) -> str:

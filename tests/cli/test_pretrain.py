@@ -8,7 +8,8 @@ import yaml
 
 from gtn_nas import pretraining
 from gtn_nas.cli.main import main
-from gtn_nas.config import SearchConfig, parse, read_yaml
+from gtn_nas.config import SearchConfig, parse
+from gtn_nas.config_file import read_yaml
 from gtn_nas.estimate import LEARNERS
 from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
@@ -155,7 +156,7 @@ def test_an_interrupted_run_can_be_resumed_and_ends_as_if_nothing_had_been(pretr
     assert code == 2
     assert "holds an unfinished meta-training; continue it with --resume" in err
 
-    assert pretrain(*space, "--resume")[0] == 0
+    assert pretrain(*space, "--resume-or-start")[0] == 0
     wanted, header = load_teacher(tmp_path / "undisturbed.safetensors")
     resumed, same_header = load_teacher(tmp_path / "teacher.safetensors")
     assert same_header == header

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from gtn_nas.files import place_of
+
 from ..labelled_run import architectures
 from ..test_truth import write
 
@@ -55,3 +57,16 @@ def test_it_goes_on_where_it_was(run_main, small):
     assert (code, "continue it with --resume" in err) == (2, True)
     code, out, _ = run_main("validate-proxy", "--resume", "--out", "run")
     assert (code, "12 architectures" in out) == (0, True)
+
+
+@pytest.mark.slow
+def test_table_and_figure_are_kept_in_a_bucket(run_main, small, bucket):
+    out = f"{bucket}/runs/a"
+    code, said, err = run_main(*small, "--out", out)
+    assert code == 0, err
+    assert f"{out}/validation.parquet" in said
+    folder = place_of(out)
+    assert (folder / "validation.parquet").read_bytes().startswith(b"PAR1")
+    assert (folder / "validation.png").read_bytes().startswith(b"\x89PNG")
+    code, said, err = run_main("validate-proxy", "--resume", "--out", out)
+    assert (code, "12 architectures" in said) == (0, True), err

@@ -150,8 +150,6 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         load_run(tmp_path / "nowhere")
     with pytest.raises(RunFolderError, match="is not a run"):
         load_run(tmp_path)
-    with pytest.raises(RunFolderError, match="a run is a folder of this machine"):
-        load_run("s3://bucket/run")
 
 
 def test_a_run_of_a_newer_version_is_refused(tmp_path):

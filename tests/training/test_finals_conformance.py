@@ -10,6 +10,7 @@ from safetensors.torch import load
 
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import ResourceError
+from gtn_nas.files import Place, place_of
 from gtn_nas.training.final import FinalJob, FinalOutcome, FinalTask, train_final
 from gtn_nas.training.inline import train_inline
 from gtn_nas.training.train import FinalConfig
@@ -50,8 +51,21 @@ def job(task: FinalTask, act: str, twin: int = 0) -> FinalJob:
     return FinalJob(architecture, rank=1, seed=5)
 
 
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where states are kept: on a disk, or where a test asks for it in a bucket."""
+    if getattr(request, "param", "disk") == "disk":
+        return tmp_path / "finals"
+    return place_of(f"{request.getfixturevalue('bucket')}/runs/a/.finals")
+
+
+PLACES = pytest.mark.parametrize(
+    "folder", ["disk", pytest.param("bucket", marks=pytest.mark.slow)], indirect=True
+)
+
+
 @pytest.fixture(params=["inline", "tune"])
-def train(request: pytest.FixtureRequest, tmp_path: Path) -> Train:
+def train(request: pytest.FixtureRequest, folder: Place) -> Train:
     """Train jobs in one of the ways; return outcomes by key, and count epochs."""
     torch.set_num_threads(1)
     how = train_inline
@@ -69,7 +83,7 @@ def train(request: pytest.FixtureRequest, tmp_path: Path) -> Train:
         how(
             task,
             jobs,
-            tmp_path / "finals",
+            folder,
             lambda job, report: epochs[job.architecture.key].append(report.epoch),
             lambda job, outcome: outcomes.update({job.architecture.key: outcome}),
             ends=ends,
@@ -111,7 +125,8 @@ def test_no_jobs_are_no_work(task, train):
     assert train(task, [], defaultdict(list)) == {}
 
 
-def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(task, tmp_path, ray_local):
+@PLACES
+def test_a_trial_whose_worker_dies_goes_on_from_its_state(task, folder, tmp_path, ray_local):
     from ray import cloudpickle
 
     from gtn_nas.training.tune_trials import train_with_tune
@@ -122,18 +137,19 @@ def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(task, tmp_path, r
     train_with_tune(
         task,
         [killed],
-        tmp_path / "finals",
+        folder,
         lambda job, report: epochs.append(report.epoch),
         lambda job, outcome: outcomes.append(outcome),
     )
     assert (tmp_path / "marker").exists()
-    assert epochs == [1, 2, 3, 4, 5, 6, 6, 7, 8]  # the checkpoint is that of epoch 5
+    assert epochs == [1, 2, 3, 4, 5, 6, 6, 7, 8]  # the state is that of epoch 5
     undisturbed = train_final(task, job(task, "well"))
     (outcome,) = outcomes
     assert outcome.status is Status.OK
     assert outcome.trained.validation_loss == undisturbed.trained.validation_loss
 
 
+@PLACES
 def test_an_interrupted_training_goes_on_from_its_saved_state(task, train):
     interrupted, epochs = job(task, "well"), Epochs(stop_at=7)
     with pytest.raises(KeyboardInterrupt):

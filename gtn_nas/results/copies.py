@@ -1,0 +1,46 @@
+"""Copies of a bucket's parts on this machine, where DuckDB may read them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gtn_nas.bucket import BucketPath
+from gtn_nas.files import Place, for_each, whole_file
+
+
+class Copies:
+    """A folder of copies that lives as long as this object.
+
+    A part is written once under a name of its own, so a copy never gets old.
+    """
+
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def local(self, files: Mapping[str, Sequence[Place]]) -> dict[str, list[Path]]:
+        """Return files of this machine with the same names and contents, a disk's own as they are.
+
+        Args:
+            files: the part files of every table.
+
+        Raises:
+            FileNotFoundError: the run's writer has merged one of them meanwhile.
+            EnvironmentFailure: the bucket does not answer, or the disk is full.
+        """
+        if not any(isinstance(part, BucketPath) for parts in files.values() for part in parts):
+            return {t: [p for p in parts if isinstance(p, Path)] for t, parts in files.items()}
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="gtn-nas-")
+        folder = Path(self._folder.name)
+
+        def fetched(part: Place) -> Path:
+            copy = folder / part.parent.name / part.name
+            if not copy.exists():
+                contents = part.read_bytes()
+                with whole_file(copy) as file:
+                    file.write(contents)
+            return copy
+
+        return {table: for_each(parts, fetched) for table, parts in files.items()}

@@ -1,0 +1,158 @@
+"""One writer for a run in a bucket: a file that its owner writes again and again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from gtn_nas.bucket import OUTAGE_S, BucketPath
+from gtn_nas.errors import EnvironmentFailure, RunFolderError, StoreError
+from gtn_nas.files import TEMPORARY
+from gtn_nas.results.layout import LOCK
+
+log = logging.getLogger(__name__)
+
+LIFETIME_S = 30.0
+"""Seconds after which a lease that was not renewed counts for nothing."""
+
+RENEW_S = 10.0
+"""Seconds between two renewals."""
+
+WATCH_S = 2.0
+"""Seconds between two looks at a lease that may be renewed, or not."""
+
+SETTLE_S = 1.0
+"""Seconds in which another process that took the lease at the same moment would show."""
+
+
+class Lease:
+    """Keeps other writers out of a folder in a bucket, which has no locks.
+
+    While it is held, a thread renews it, and the folder's connection waits out an outage. One that
+    was not renewed for ``LIFETIME_S`` is taken over, so a dead owner blocks nobody for longer. An
+    owner that was cut off for so long finds out before it writes anything: the lease is the fence
+    of the folder's connection.
+
+    Args:
+        folder: what is locked.
+
+    Raises:
+        RunFolderError: another process writes the folder.
+        StoreError: the bucket does not answer.
+    """
+
+    def __init__(self, folder: BucketPath) -> None:
+        self._folder, self._file = folder, folder.apart() / LOCK
+        self._clock, self._pause = folder.bucket.clock, folder.bucket.pause
+        self._owner = secrets.token_hex(8)
+        self._one_at_a_time = threading.Lock()
+        self._released = threading.Event()
+        self._lost = False
+        self._take()
+        folder.bucket.fence, folder.bucket.waits_s = self.check, OUTAGE_S
+        self._thread = threading.Thread(target=self._keep_renewing, daemon=True)
+        self._thread.start()
+
+    def renew(self) -> None:
+        """Tell everyone that this process is alive.
+
+        Raises:
+            EnvironmentFailure: another process has taken the lease over.
+            StoreError: the bucket does not answer.
+        """
+        with self._one_at_a_time:
+            if self._lost or self._owner_of(self._read()) != self._owner:
+                self._lost = True
+                raise EnvironmentFailure(
+                    f"another process has taken over {self._folder}, since this one was out of its "
+                    f"reach for more than {LIFETIME_S:g} s; what is stored by now is whole"
+                )
+            self._write()
+
+    def check(self) -> None:
+        """Make sure that this process is still the owner.
+
+        Raises:
+            EnvironmentFailure: it is not.
+            StoreError: the bucket does not answer.
+        """
+        if self._lost or self._clock() - self._renewed_at > LIFETIME_S:
+            self.renew()
+
+    def hurry(self) -> None:
+        """From now on, do not wait for a bucket that does not answer."""
+        self._folder.bucket.waits_s = 0.0
+
+    def release(self) -> None:
+        """Let another writer in; harmless when repeated."""
+        if self._released.is_set():
+            return
+        self._released.set()
+        self._thread.join()
+        self._folder.bucket.fence = lambda: None
+        with suppress(StoreError):
+            if self._owner_of(self._read()) == self._owner:
+                self._file.unlink(missing_ok=True)
+
+    def _take(self) -> None:
+        seen = self._read()
+        if seen is not None:
+            self._outlive(seen)
+        self._write()
+        self._pause(SETTLE_S)
+        if self._owner_of(self._read()) != self._owner:
+            raise self._refusal()
+
+    def _outlive(self, seen: bytes) -> None:
+        """Wait until a lease has ended, or refuse as soon as it is renewed."""
+        left_s = LIFETIME_S - self._age_s()
+        if left_s > 0:
+            message = "%s was written a moment ago; waiting up to %.0f s for a sign of its writer"
+            log.warning(message, self._folder, left_s)
+        while left_s > 0:
+            self._pause(min(left_s, WATCH_S))
+            left_s -= WATCH_S
+            now = self._read()
+            if now is None:
+                return
+            if now != seen:
+                raise self._refusal()
+
+    def _age_s(self) -> float:
+        """Return how long ago the lease was renewed, by the store's clock alone."""
+        probe = self._folder.apart() / f"{LOCK}-{self._owner}{TEMPORARY}"
+        probe.write_bytes(b"")
+        try:
+            return (probe.modified() - self._file.modified()).total_seconds()
+        except FileNotFoundError:  # it ended this very moment
+            return LIFETIME_S
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def _keep_renewing(self) -> None:
+        while not self._released.wait(RENEW_S) and not self._lost:
+            with suppress(EnvironmentFailure):  # whoever writes next finds out, and tells
+                self.renew()
+
+    def _read(self) -> bytes | None:
+        try:
+            return self._file.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _write(self) -> None:
+        lease, now = {"owner": self._owner, "renewed_at": f"{datetime.now(UTC)}"}, self._clock()
+        self._file.write_bytes(json.dumps(lease).encode())
+        self._renewed_at = now
+
+    def _owner_of(self, lease: bytes | None) -> str | None:
+        with suppress(ValueError, TypeError, KeyError):
+            return str(json.loads(lease or b"")["owner"])
+        return None
+
+    def _refusal(self) -> RunFolderError:
+        return RunFolderError(f"another process writes {self._folder}; wait until it is done")
