@@ -161,19 +161,17 @@ class Controller:
 
     def _record_notice(self, notice: Notice) -> None:
         """Store and log what happened to a worker or to a trial on its way."""
-        details: dict[str, object] = {
-            "worker": notice.worker,
-            "node": notice.node,
-            "reason": notice.reason,
-        }
+        about = "host" if notice.kind == "worker_joined" else "reason"
+        details: dict[str, object] = {"worker": notice.worker, "node": notice.node}
+        details |= {about: notice.about}
         if notice.attempt is not None:
             details |= {"attempt": notice.attempt}
         self.store.append_event(notice.kind, key=notice.key, details=details)
         level = logging.WARNING if notice.kind == "worker_left" else logging.INFO
         key = f" key={notice.key}" if notice.key else ""
-        text = "run=%s%s %s worker=%s node=%s: %s"
-        about = (notice.kind, notice.worker or "-", notice.node or "-", notice.reason)
-        log.log(level, text, self.run_name, key, *about)
+        where = f"worker={notice.worker or '-'} node={notice.node or '-'}"
+        text = "run=%s%s %s %s: %s"
+        log.log(level, text, self.run_name, key, notice.kind, where, notice.about)
         self.on_notice(notice)
 
     def _replay(self) -> int:
@@ -182,7 +180,7 @@ class Controller:
         A damaged part takes asks along: those that have a record count as asked for.
 
         Returns:
-            The last ask index that is stored.
+            The last ask index that has a record.
         """
         stored = {(r.key, r.budget): r for r in self.store.load_candidates()}
         told = [(record.tell_index, record) for record in stored.values()]

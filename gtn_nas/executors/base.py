@@ -37,7 +37,7 @@ class Notice:
         kind: a worker takes part, takes part no more, or a trial is to be evaluated once more.
         worker: its name; empty if it never took part.
         node: first digits of the id of its node.
-        reason: why; of a worker that joined, the name of its host.
+        about: why; of a worker that joined, the name of its host.
         key: the trial's architecture.
         attempt: which one comes next, counted from 1.
     """
@@ -45,7 +45,7 @@ class Notice:
     kind: Literal["worker_joined", "worker_left", "requeued"]
     worker: str
     node: str
-    reason: str
+    about: str
     key: str | None = None
     attempt: int | None = None
 

@@ -88,7 +88,7 @@ def test_what_happens_to_workers_is_told(make_ray: Make) -> None:
         ("requeued", 1),
         ("worker_joined", None),
     ]
-    assert told[1].reason == "ended by ActorDiedError"
+    assert told[1].about == "ended by ActorDiedError"
     assert [n.key for n in told[2:4]] == [c.architecture.key for c in candidates]
     assert (told[0].worker, told[0].node) == (told[1].worker, told[1].node)
     assert (told[4].worker, told[4].node) == (last.worker, last.node)
