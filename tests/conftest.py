@@ -23,6 +23,9 @@ os.environ |= {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
 }
 
+# Ray's workers give way to all else by default: beside a second process of tests they stand still.
+os.environ |= {"RAY_worker_niceness": "0"}
+
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and what they start would
 # inherit that; a handler is not inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -22,6 +22,9 @@ START_S = 300.0
 STARTS = 3
 """After so many workers in a row that did not become ready, a run without any other ends."""
 
+BIRTH_S = 5.0
+"""How young a worker may be, when a run closes, that is waited for before it is ended."""
+
 HOLD_S = 30.0
 """How long a run with others then waits before it starts the next."""
 
@@ -153,9 +156,19 @@ class Crew:
             )
 
     def close(self) -> None:
-        """End all of them."""
+        """End all of them.
+
+        Ray 2.60 never frees the CPUs of an actor that is killed after a process was found for it
+        and before it was made there. So the young are waited for, and those for which there is no
+        room go before the others make room.
+        """
         self.nodes.stop()
-        for worker in list(self.members):
+        starting = [worker for worker in self.members if not worker.name]
+        if starting and ray.is_initialized():
+            age_s = time.monotonic() - max(worker.started for worker in starting)
+            hellos = [worker.hello for worker in starting]
+            ray.wait(hellos, num_returns=len(hellos), timeout=max(0.0, BIRTH_S - age_s))
+        for worker in [*starting, *self.ready]:
             self.retire(worker)
 
     def awaited(self) -> dict[ObjectRef, Worker]:

@@ -116,6 +116,7 @@ class Worker:
         name: what records call it; empty until the actor is ready.
         node_id: id of its node, and of no node until the actor is ready.
         calls: what was sent and not answered, oldest first.
+        started: when it was asked for, on the monotonic clock.
         joined: when it was ready, on the monotonic clock.
         since: when the oldest call became the oldest, on the monotonic clock.
         busy_s: seconds inside the candidates that were answered.
@@ -127,6 +128,7 @@ class Worker:
     name: str = ""
     node_id: str = ""
     calls: dict[ObjectRef, Candidate] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
     joined: float = 0.0
     since: float = 0.0
     busy_s: float = 0.0
