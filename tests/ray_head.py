@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 @dataclass(frozen=True)
 class RayHead:
@@ -49,12 +51,11 @@ def ray_head(cpus: int = 2) -> Iterator[RayHead]:
         *(f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"),
         *("--include-dashboard=true", f"--object-store-memory={150 * 2**20}"),
     ]
-    try:
+    # Whatever ends the tests, even SIGKILL, closes the guard's input.
+    watch = [sys.executable, "-m", __name__, str(home)]
+    with subprocess.Popen(watch, stdin=subprocess.PIPE, cwd=ROOT, start_new_session=True):
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
         yield RayHead(f"http://127.0.0.1:{dashboard}", token, environment)
-    finally:
-        end_all(home)
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def end_all(home: Path) -> None:
@@ -81,3 +82,14 @@ def free_ports(count: int) -> list[int]:
     for place in taken:
         place.close()
     return ports
+
+
+def guard(home: Path) -> None:
+    """Wait until standard input is closed, then end what lives in a home folder, and remove it."""
+    sys.stdin.read()
+    end_all(home)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    guard(Path(sys.argv[1]))

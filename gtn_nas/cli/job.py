@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from gtn_nas.jobs.server import Job, JobServer
 
 app = typer.Typer(
-    help="Submit commands to a Ray cluster; watch and stop them.", no_args_is_help=True
+    help="Submit commands to a Ray cluster; watch and stop them.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
 )
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {

@@ -16,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode="markdown",  # which leaves what is in brackets, the defaults, alone
 )
 app.command("search")(search.search)
 app.command("pretrain")(pretrain.pretrain)

@@ -41,6 +41,10 @@ def test_every_command_explains_itself(command):
     assert f" {command} [OPTIONS]" in done.stdout
 
 
+def test_help_tells_the_defaults():
+    assert "[default: full]" in gtn_nas("pretrain", "--help").stdout
+
+
 def test_without_a_command_there_is_help():
     done = gtn_nas()
     assert (done.returncode, done.stderr) == (2, "")
