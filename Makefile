@@ -17,7 +17,7 @@ search: $(INSTALLED)
 
 # Two processes share the test files; what is slow runs alone.
 test: lint types imports
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart 0 -m "not slow"
 
 test-all: test
 	$(BIN)/pytest -m slow
