@@ -147,6 +147,9 @@ def test_the_cluster_asks_for_a_token_follows_the_load_and_is_of_the_tested_vers
     assert 1 <= cpu["minReplicas"] <= cpu["replicas"] <= cpu["maxReplicas"]
     assert 0 == gpu["minReplicas"] < gpu["maxReplicas"]
     assert PODS["gpu"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+    search = parsed(shlex.split(JOB["spec"]["entrypoint"])[1:])
+    cpus = int(PODS["cpu"]["containers"][0]["resources"]["limits"]["cpu"])
+    assert search.settings["max_workers"] == cpu["maxReplicas"] * cpus
 
 
 @pytest.mark.parametrize("name", PODS)
