@@ -143,7 +143,8 @@ def test_a_signal_ends_a_search_whose_cluster_answers_no_more(start_nodes, tmp_p
 KILLED_IN_FINALS = """
 import os, signal, sys
 from gtn_nas import SearchConfig, search
-from gtn_nas.config import parse, read_yaml
+from gtn_nas.config import parse
+from gtn_nas.config_file import read_yaml
 from pathlib import Path
 
 def kill(progress):
@@ -161,7 +162,7 @@ def test_a_full_training_goes_on_from_its_checkpoint_after_a_kill(tmp_path, tiny
         (tmp_path / f"{name}.yaml").write_text(f"{settings}out: {tmp_path / name}\n")
     killed = subprocess.run([sys.executable, "-c", KILLED_IN_FINALS, str(tmp_path / "run.yaml")])
     assert killed.returncode == -9
-    saved = list((tmp_path / "run" / ".finals").glob("finals-*/*/checkpoint_*"))
+    saved = list((tmp_path / "run" / ".finals").glob("*/state.pt"))
     assert len(saved) == 1
     resumed = [*MAIN, "search", "--resume", "--out", str(tmp_path / "run")]
     again = subprocess.run(resumed, capture_output=True, text=True)
