@@ -100,7 +100,7 @@ def test_a_long_outage_is_told_in_a_line_and_the_run_can_be_continued(
     assert (code, said) == (1, "")
     (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
     assert re.match(f"error: cannot (list|write) {out}/", line)
-    assert f"what was evaluated is kept; continue with --resume --out {out}" in err
+    assert f"what was evaluated is kept; go on with: gtn-nas search --resume --out {out}" in err
     assert "Traceback" not in err
 
     gate.open()
