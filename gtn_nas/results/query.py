@@ -80,6 +80,11 @@ class Run:
         self._views: Views | None = None
 
     @property
+    def name(self) -> str:
+        """The run's name, which is that of its folder."""
+        return (self.folder.resolve() if isinstance(self.folder, Path) else self.folder).name
+
+    @property
     def config(self) -> dict[str, Any]:
         """The run's configuration.
 

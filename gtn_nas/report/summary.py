@@ -1,0 +1,79 @@
+"""The run in a few lines, and what it takes to repeat it."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from importlib.metadata import version
+from typing import Any
+
+import yaml
+
+from gtn_nas.report.snapshot import Snapshot, number
+from gtn_nas.results.ranking import DEFAULT
+from gtn_nas.trial import Status
+
+ABOUT = ("image_shape", "classes", "versions")
+"""What a run's start tells beside the fingerprints of what its scores depend on."""
+
+
+def summary(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the winner, counts and times."""
+    config, finals = snapshot.config, snapshot.finals
+    winner = snapshot.trained[0] if snapshot.trained else None
+    times = snapshot.times
+    return {
+        "name": snapshot.name,
+        "ended": snapshot.ended,
+        "wanted": config.get("candidates"),
+        "dataset": str(config.get("dataset", "digits")),
+        "space": str(config.get("space", "conv_chain")),
+        "strategy": str(config.get("strategy", "random")),
+        "rank_by": str(config.get("rank_by", DEFAULT)),
+        "limits": [str(limit) for limit in config.get("limits") or ()],
+        "objectives": [str(objective) for objective in config.get("objectives") or ()],
+        "statuses": Counter(str(row["status"]) for row in snapshot.candidates),
+        "finals": Counter(str(final["status"]) for final in finals),
+        "winner": winner and {n: _plain(v) for n, v in winner.items()},
+        "started": times and times[0].isoformat(timespec="seconds"),
+        "written": times and times[1].isoformat(timespec="seconds"),
+        "lasted_s": times and number((times[1] - times[0]).total_seconds()),
+        "candidates_s": _total(snapshot.evaluations, "train_s", "eval_s"),
+        "finals_s": _total(finals, "train_s"),
+        "workers": len({(row["node"], row["worker"]) for row in snapshot.evaluations}),
+        "skipped": snapshot.skipped,
+    }
+
+
+def reproduction(snapshot: Snapshot) -> dict[str, Any]:
+    """Return command, configuration, versions and fingerprints."""
+    about = snapshot.about
+    versions = about.get("versions")
+    evaluations = [row for row in snapshot.evaluations if row["status"] == Status.OK]
+    places = {(r["device"], r["threads"], r["torch_version"]) for r in evaluations}
+    verb = "validate-proxy" if "truth" in snapshot.config else "search"
+    return {
+        "command": f"gtn-nas {verb} --config config.yaml --out another-folder",
+        "config": yaml.safe_dump(dict(snapshot.config), sort_keys=False, allow_unicode=True),
+        "versions": _texts(versions) if isinstance(versions, dict) else {},
+        "fingerprints": _texts({n: v for n, v in about.items() if n not in ABOUT}),
+        "devices": sorted(
+            f"{device or 'unknown device'}, threads: {threads}, torch {torch or '?'}"
+            for device, threads, torch in places
+        ),
+        "reported_by": f"gtn-nas {version('gtn-nas')}, Python {platform.python_version()}",
+    }
+
+
+def _total(rows: list[dict[str, Any]], *columns: str) -> float | None:
+    return number(float(sum(row[column] or 0 for row in rows for column in columns)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, int | float):
+        return number(value)
+    return None if value is None else str(value)
+
+
+def _texts(values: dict[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in values.items()}
