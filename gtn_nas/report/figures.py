@@ -50,6 +50,7 @@ def table(snapshot: Snapshot) -> Figure:
         values = [_text(chosen[name]) if name in chosen else "" for chosen in choices]
         columns.append({"name": name, "choice": True, **_levels(values)})
     shown = ["key", "status", *snapshot.score, *SHOWN]
+    columns = _named_apart(columns)
     return {"count": len(rows), "columns": columns, "shown": list(dict.fromkeys(shown))}
 
 
@@ -204,6 +205,19 @@ def _numbers(name: str, values: Sequence[Any]) -> list[Figure]:
     """Return a column, or none if it holds no number."""
     numbers = [number(value) for value in values]
     return [{"name": name, "values": numbers}] if any(v is not None for v in numbers) else []
+
+
+def _named_apart(columns: Sequence[Figure]) -> list[Figure]:
+    """Give a column whose name is taken another one: a choice may be called like a measure."""
+    taken = {"rank"}
+    apart = []
+    for column in columns:
+        name = column["name"]
+        while name in taken:
+            name = f"{'choice' if 'choice' in column else 'column'}_{name}"
+        taken.add(name)
+        apart.append(column | {"name": name})
+    return apart
 
 
 def _levels(values: Sequence[str]) -> Figure:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -105,24 +104,22 @@ def read(run: Run) -> Snapshot:
     Raises:
         GtnNasError: the configuration or the run's columns cannot be read.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        config = run.config
-        columns, rows = run.rows()
-        candidates = [dict(zip(columns, row, strict=True)) for row in rows]
-        score = score_columns(str(config.get("rank_by", DEFAULT)))
-        measure = measure_of(columns, candidates, [name for name in score if name in columns])
-        return Snapshot(
-            name=run.name,
-            config=config,
-            columns=columns,
-            candidates=candidates,
-            evaluations=run.sql(EVALUATIONS),
-            finals=_last_of_each(run.sql("SELECT * FROM finals ORDER BY created_at")),
-            events=[event | {"details": mapping(event["details"])} for event in run.sql(EVENTS)],
-            fronts=_fronts(run, measure, candidates),
-            skipped=[str(warning.message) for warning in caught],
-        )
+    config = run.config
+    columns, rows = run.rows()
+    candidates = [dict(zip(columns, row, strict=True)) for row in rows]
+    score = score_columns(str(config.get("rank_by", DEFAULT)))
+    measure = measure_of(columns, candidates, [name for name in score if name in columns])
+    return Snapshot(
+        name=run.name,
+        config=config,
+        columns=columns,
+        candidates=candidates,
+        evaluations=run.sql(EVALUATIONS),
+        finals=_last_of_each(run.sql("SELECT * FROM finals ORDER BY created_at")),
+        events=[event | {"details": mapping(event["details"])} for event in run.sql(EVENTS)],
+        fronts=_fronts(run, measure, candidates),
+        skipped=run.skipped,
+    )
 
 
 def measure_of(columns: Iterable[str], candidates: list[Row], score: list[str]) -> str | None:

@@ -6,7 +6,7 @@ import socket
 
 import uvicorn
 
-from gtn_nas.errors import ConfigError, EnvironmentFailure
+from gtn_nas.errors import EnvironmentFailure
 from gtn_nas.viewer.app import make_app
 from gtn_nas.viewer.runs import Runs
 
@@ -24,8 +24,7 @@ class Viewer:
         token: what visitors need, if anything.
 
     Raises:
-        ConfigError: the host is none of this machine's.
-        EnvironmentFailure: the port is in use or forbidden.
+        EnvironmentFailure: the host is none of this machine's, or the port is in use or forbidden.
     """
 
     def __init__(self, runs: Runs, host: str, port: int, token: str | None) -> None:
@@ -65,10 +64,8 @@ def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except socket.gaierror as error:
-        raise ConfigError(f"cannot listen on {host}: {error.strerror}") from error
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+    except OSError as error:
         raise EnvironmentFailure(
-            f"cannot listen on {host}, port {port}: {reason}; choose another --host or --port"
+            f"cannot listen on {host}, port {port}: {error.strerror}; choose another --host or "
+            "--port"
         ) from error
