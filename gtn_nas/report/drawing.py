@@ -28,6 +28,9 @@ STEP_PX = 34
 """Between a layer of boxes and the next."""
 SWEEPS = 8
 
+Point = tuple[float, float]
+"""Pixels from the left and from the top."""
+
 SIGNS: Mapping[str, str] = {
     "add": "+",
     "iadd": "+",
@@ -83,30 +86,28 @@ def draw(steps: Sequence[Step]) -> dict[str, Any]:
     slots, lines = _slots(boxes)
     layers = _ordered(slots)
     _spread(slots, layers)
-    heights = [max((_height(boxes[b]) for b in _boxes_in(slots, ns)), default=0) for ns in layers]
-    tops = np.cumsum([0, *(height + STEP_PX for height in heights)])
+    heights = [_layer_height(boxes, slots, layer) for layer in layers]
+    tops = np.cumsum([1.0, *(height + STEP_PX for height in heights)])
     left = min(slot.x - slot.width / 2 for slot in slots) - PADDING_PX
     right = max(slot.x + slot.width / 2 for slot in slots) + PADDING_PX
 
-    def point(number: int, *, at_top: bool) -> tuple[float, float]:
+    def ends(number: int) -> tuple[Point, Point]:
+        """Return where lines enter a slot and where they leave it."""
         slot = slots[number]
-        height = 0 if slot.box is None else _height(boxes[slot.box])
-        middle = tops[slot.layer] + heights[slot.layer] / 2
-        return round(slot.x - left, 1), round(
-            float(middle + (-height if at_top else height) / 2), 1
-        )
+        whole = heights[slot.layer]
+        height = whole if slot.box is None else _height(boxes[slot.box])
+        x, top = round(slot.x - left, 1), float(tops[slot.layer]) + (whole - height) / 2
+        return (x, round(top, 1)), (x, round(top + height, 1))
 
     drawn = []
     for number, box in enumerate(boxes):
-        x, y = point(number, at_top=True)
+        (x, y), _ = ends(number)
         size = {"width": round(_width(box), 1), "height": _height(box)}
         texts = {"lines": box.lines, "shape": _shape(box.shape), "params": box.params}
         drawn.append({"x": x, "y": y, "place": box.place, "inputs": box.inputs} | size | texts)
-    ways = [
-        [point(line[0], at_top=False), *_through(line, point), point(line[-1], at_top=True)]
-        for line in lines
-    ]
-    height = float(tops[-1]) - STEP_PX + 2
+    # A line that passes a layer does so upright, or it would cut the corners of boxes.
+    ways = [[point for number in line for point in ends(number)][1:-1] for line in lines]
+    height = float(tops[-1]) - STEP_PX + 1
     return {"width": round(right - left, 1), "height": height, "boxes": drawn, "lines": ways}
 
 
@@ -237,12 +238,9 @@ def _spread(slots: Sequence[_Slot], layers: Sequence[Sequence[int]]) -> None:
                 slots[number].x = float(x)
 
 
-def _boxes_in(slots: Sequence[_Slot], numbers: Sequence[int]) -> list[int]:
-    return [box for n in numbers if (box := slots[n].box) is not None]
-
-
-def _through(line: Sequence[int], point: Any) -> list[tuple[float, float]]:
-    return [point(number, at_top=True) for number in line[1:-1]]
+def _layer_height(boxes: Sequence[Box], slots: Sequence[_Slot], layer: Sequence[int]) -> float:
+    found = [box for number in layer if (box := slots[number].box) is not None]
+    return max((_height(boxes[box]) for box in found), default=0.0)
 
 
 def _width(box: Box) -> float:

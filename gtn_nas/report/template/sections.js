@@ -146,14 +146,15 @@ function architectures_section({ architectures }, before) {
     if (picture.final_params != null && picture.final_params !== picture.params) facts.push(`${shown("params", picture.final_params)} at final scale`);
     if (picture.validation_accuracy != null) facts.push(`validation ${shown("accuracy", picture.validation_accuracy)}`);
     if (picture.test_accuracy != null) facts.push(`test ${shown("accuracy", picture.test_accuracy)}`);
-    const body = picture.missing ? [nothing(picture.missing)] : [
+    const body = picture.missing ? [nothing(picture.missing), note(el("span", { class: "key" }, chosen(picture.choices)))] : [
       el("div", { class: "canvas", tabindex: "0", role: "region", "aria-label": `Drawing of ${picture.key}` }, network(picture)),
+      note(el("span", { class: "key" }, chosen(picture.choices))),
       el("details", {}, el("summary", {}, "The same as a table"), headed(["box", "layers", "reads", "puts out", "parameters", "module"],
         picture.boxes.map((box, n) => [String(n), box.lines.join(", "), box.inputs.join(", "), box.shape, shown("params", box.params), box.place]),
         { numbers: [4], caption: `Layers of ${picture.key}` }))];
     return el("details", { class: "network", "data-key": picture.key, open: known.size ? known.get(picture.key) === true : i === 0 },
       el("summary", {}, el("span", { class: "key" }, picture.key), ` – ${facts.join(", ")}`),
-      el("div", {}, note(el("span", { class: "key" }, chosen(picture.choices))), ...body));
+      el("div", {}, ...body));
   });
 }
 function chosen(choices) {
