@@ -23,6 +23,9 @@ def report(
     open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
 ) -> None:
     """Write one self-contained HTML page about a run, finished or not."""
+    from pathlib import Path
+
+    from gtn_nas.errors import ConfigError
     from gtn_nas.files import place_of
     from gtn_nas.report.page import NAME, write_report
     from gtn_nas.report.pictures import Pictures
@@ -30,18 +33,13 @@ def report(
 
     opened = load_run(run)
     place = opened.folder / NAME if out is None else place_of(out)
+    if isinstance(place, Path) and place.is_dir():
+        raise ConfigError(f"--out {out!r} is a folder; name a file in it, e.g. {NAME}")
     size = write_report(opened, place, Pictures(space, teacher))
     typer.echo(f"{place} ({size / 1e6:.1f} MB)")
     if open_it:
-        _show(place)
+        import webbrowser
 
-
-def _show(place: object) -> None:
-    import webbrowser
-    from pathlib import Path
-
-    from gtn_nas.errors import ConfigError
-
-    if not isinstance(place, Path):
-        raise ConfigError(f"--open shows files of this machine; {place} is in a bucket")
-    webbrowser.open(place.resolve().as_uri())
+        if not isinstance(place, Path):
+            raise ConfigError(f"--open shows files of this machine; {place} is in a bucket")
+        webbrowser.open(place.resolve().as_uri())

@@ -24,6 +24,9 @@ ENOUGH = 10
 CURVES = 8
 """Full trainings whose curves are drawn; more could not be told apart."""
 
+MOST_CLASSES = 10_000
+"""Of a confusion matrix; a label beyond is damage."""
+
 HIDDEN = {"run", "choices", "schema_version", "created_at", "stage", "scale", "tell_index"}
 TEXTS = ("status", "error", "proxy_errors", "parent_key", "worker", "node", "device")
 OF_FINALS = ("validation_accuracy", "test_accuracy")
@@ -150,9 +153,8 @@ def timeline(snapshot: Snapshot) -> Figure:
         lane = lanes.setdefault(f"{row['worker'] or 'unknown'} on {row['node'] or '?'}", len(lanes))
         spent_s = (row["train_s"] or 0) + (row["eval_s"] or 0)
         spans.append(_span(snapshot, row, lane, spent_s))
-    for final in snapshot.finals:
-        lane = lanes.setdefault(f"full training {final['key'][:6]}", len(lanes))
-        spans.append(_span(snapshot, final, lane, final["train_s"] or 0))
+    trainings = [_span(snapshot, final, 0, final["train_s"] or 0) for final in snapshot.finals]
+    spans += _side_by_side(trainings, lanes)
     notices = [
         {
             "at_s": number(snapshot.at_s(event)),
@@ -235,8 +237,23 @@ def _negative(value: float | None) -> float | None:
 
 
 def _is_cell(cell: Any) -> bool:
+    """Tell whether something counts images of a class that were taken for one."""
     is_triple = isinstance(cell, list) and len(cell) == 3
-    return is_triple and all(isinstance(n, int) and 0 <= n < 10_000_000 for n in cell)
+    is_counted = is_triple and all(isinstance(n, int) and n >= 0 for n in cell)
+    return is_counted and max(cell[:2]) < MOST_CLASSES
+
+
+def _side_by_side(spans: Sequence[list[Any]], lanes: dict[str, int]) -> list[list[Any]]:
+    """Put spans into as few further lanes as hold them without overlaps."""
+    ends_s: list[float] = []
+    placed = []
+    for _, start_s, end_s, status in sorted(spans, key=lambda span: span[1]):
+        free = (i for i, busy_until_s in enumerate(ends_s) if busy_until_s <= start_s)
+        place = next(free, len(ends_s))
+        ends_s[place:] = [end_s, *ends_s[place + 1 :]]
+        lane = lanes.setdefault(f"full trainings {place + 1}", len(lanes))
+        placed.append([lane, start_s, end_s, status])
+    return placed
 
 
 def _span(snapshot: Snapshot, row: Row, lane: int, spent_s: float) -> list[Any]:

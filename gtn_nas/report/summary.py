@@ -25,13 +25,13 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "name": snapshot.name,
         "ended": snapshot.ended,
-        "wanted": config.get("candidates"),
+        "wanted": number(config.get("candidates")),
         "dataset": str(config.get("dataset", "digits")),
         "space": str(config.get("space", "conv_chain")),
         "strategy": str(config.get("strategy", "random")),
         "rank_by": str(config.get("rank_by", DEFAULT)),
-        "limits": [str(limit) for limit in config.get("limits") or ()],
-        "objectives": [str(objective) for objective in config.get("objectives") or ()],
+        "limits": _listed(config.get("limits")),
+        "objectives": _listed(config.get("objectives")),
         "statuses": Counter(str(row["status"]) for row in snapshot.candidates),
         "finals": Counter(str(final["status"]) for final in finals),
         "winner": winner and {n: _plain(v) for n, v in winner.items()},
@@ -73,6 +73,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, int | float):
         return number(value)
     return None if value is None else str(value)
+
+
+def _listed(value: Any) -> list[str]:
+    """Return a list's items as texts; what is none counts as its only item."""
+    if not value:
+        return []
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:

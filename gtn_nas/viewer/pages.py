@@ -23,7 +23,8 @@ def index_page(place: str, runs: list[dict[str, Any]]) -> HTMLResponse:
         runs: an overview of each; see ``Runs.overview``.
     """
     template = _environment().get_template("index.html")
-    return HTMLResponse(template.render(place=place, runs=runs))
+    html = template.render(place=place, runs=runs)
+    return HTMLResponse(html.encode("utf-8", "replace"))
 
 
 def sign_in_page(problem: str, status: int) -> HTMLResponse:

@@ -47,6 +47,13 @@ def test_bad_input_is_told_in_a_line(run_main, arguments, said):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("out", ["", "."])
+def test_a_folder_is_no_file_to_write(run_main, run, out):
+    code, _, err = run_main("report", run, "--out", out)
+    assert code == 2
+    assert "is a folder" in err
+
+
 def test_help_loads_nothing_heavy():
     for command in ("report", "serve"):
         script = (

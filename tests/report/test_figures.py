@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -7,7 +8,7 @@ from gtn_nas.report.summary import reproduction, summary
 from gtn_nas.results.store import RunStore
 from gtn_nas.trial import Status
 
-from ..results.samples import final, latency, record, write_run
+from ..results.samples import START, final, latency, record, write_run
 from .runs import column, data_of, snapshot_of
 
 
@@ -110,7 +111,7 @@ def test_a_search_records_epochs_and_what_its_winner_confuses(finished):
     assert right / total == pytest.approx(winner["test_accuracy"], abs=1e-5)
 
 
-@pytest.mark.parametrize("cells", [None, [[0, 1]], [[-1, 0, 1]], [["a", 0, 1]], [[0, 10**9, 1]]])
+@pytest.mark.parametrize("cells", [None, [[0, 1]], [[-1, 0, 1]], [["a", 0, 1]], [[0, 10**6, 1]]])
 def test_cells_that_are_none_are_left_out(tmp_path, cells):
     folder = write_run(tmp_path / "run", [record(0)])
     with RunStore.open(folder) as store:
@@ -125,10 +126,13 @@ def test_the_timeline_has_a_lane_for_each_worker_and_full_training(tmp_path):
     records = [record(i, worker=f"w{i % 2}", **spent) for i in range(4)]
     folder = write_run(tmp_path / "run", records)
     with RunStore.open(folder) as store:
-        store.append_final(final(3, train_s=1.0))
+        for i, at_s in enumerate((4.0, 4.5, 9.0)):  # two side by side, one after them
+            moment = START + timedelta(seconds=at_s)
+            store.append_final(final(i, train_s=1.0, created_at=moment))
         store.append_event("worker_left", details={"worker": "w1", "reason": "its node died"})
     found = figures.timeline(snapshot_of(folder))
-    assert found["lanes"] == ["w0 on n", "w1 on n", f"full training {record(3).key[:6]}"]
+    assert found["lanes"] == ["w0 on n", "w1 on n", "full trainings 1", "full trainings 2"]
+    assert [span[:3] for span in found["spans"][4:]] == [[2, 3, 4], [3, 3.5, 4.5], [2, 8, 9]]
     assert found["spans"][1] == [1, 0.25, 1.0, "ok"]
     assert found["spans"][0][1] == 0.0  # never before the start
     assert found["notices"][0]["about"] == "worker: w1; reason: its node died"
@@ -164,3 +168,11 @@ def test_what_repeats_a_run_is_its_configuration_and_versions(finished):
     assert {"torch", "python", "gtn-nas"} <= set(found["versions"])
     assert {"data", "search space", "teacher"} <= set(found["fingerprints"])
     assert found["command"].startswith("gtn-nas search --config ")
+
+
+def test_settings_that_are_none_stay_text(tmp_path):
+    config = "candidates: 2026-01-01\nobjectives: 5\ndataset: [1]\nversions: x\n"
+    data = data_of(write_run(tmp_path / "run", [record(0)], config=config))
+    assert data["summary"]["wanted"] is None
+    assert (data["summary"]["objectives"], data["summary"]["dataset"]) == (["5"], "[1]")
+    assert "candidates: 2026-01-01" in data["reproduction"]["config"]
