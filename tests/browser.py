@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -20,12 +21,18 @@ WIDTHS = (400, 1400)
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser of this machine; the environment variable CHROMIUM names another."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine; install it, or set CHROMIUM to its path")
+    """The browser of this machine, or that of ``playwright install chromium``.
+
+    The environment variable CHROMIUM names another.
+    """
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        found = [os.environ.get("CHROMIUM"), *map(shutil.which, NAMES)]
+        if Path(playwright.chromium.executable_path).is_file():
+            found.append(playwright.chromium.executable_path)
+        path = next(filter(None, found), None)
+        if path is None:
+            pytest.skip("no Chromium here; install it, or run `playwright install chromium`")
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
 

@@ -175,12 +175,15 @@ def timeline(snapshot: Snapshot) -> Figure:
 
 
 def failures(snapshot: Snapshot) -> list[Figure]:
-    """Return how evaluations and full trainings ended badly, equal reasons together."""
+    """Return how evaluations and full trainings ended badly, equal reasons together.
+
+    A training that was stopped since others were ahead did not.
+    """
     found: Counter[tuple[str, str, str]] = Counter()
     first: dict[tuple[str, str, str], str] = {}
     of_candidates = [("candidate", row) for row in snapshot.candidates]
     for stage, row in [*of_candidates, *(("full training", final) for final in snapshot.finals)]:
-        if row["status"] != Status.OK:
+        if row["status"] not in (Status.OK, Status.STOPPED):
             kind = (stage, str(row["status"]), row["error"] or "no reason was recorded")
             found[kind] += 1
             first.setdefault(kind, row["key"])

@@ -144,6 +144,7 @@ def test_equal_failures_are_counted_together(tmp_path):
     folder = write_run(tmp_path / "run", records)
     with RunStore.open(folder) as store:
         store.append_final(final(0, status=Status.DIVERGED, error="loss became nan"))
+        store.append_final(final(1, status=Status.STOPPED, error="ended after epoch 8"))
     found = figures.failures(snapshot_of(folder))
     assert [(f["stage"], f["status"], f["count"]) for f in found] == [
         ("candidate", "failed", 2),

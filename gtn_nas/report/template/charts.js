@@ -38,6 +38,7 @@ function brief(name, value) {
 function duration(seconds) {
   if (seconds == null) return "–";
   if (seconds < 60) return `${Number(seconds.toPrecision(2))} s`;
+  if (seconds < 600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
   const minutes = Math.round(seconds / 60);
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -265,7 +265,7 @@ function gantt(lanes, spans, resumed_s) {
       shape("path", { class: "grid", d: `M${left} ${top + high * i + high / 2}h${inner}` }),
       shape("text", { x: left - 8, y: top + high * i + 14, "text-anchor": "end" }, fitting(lane, (left - 16) / 7), shape("title", {}, lane))));
     for (const [kind, , tone] of kinds) {
-      const some = spans.filter((span) => (span[3] === "ok") === (kind === "ok"));
+      const some = spans.filter((span) => ["ok", "stopped"].includes(span[3]) === (kind === "ok"));
       const d = some.map(([lane, a, b]) => `M${at(a).toFixed(1)} ${top + high * lane + 4}h${Math.max(0.8, at(b) - at(a) - 0.6).toFixed(1)}v${high - 8}H${at(a).toFixed(1)}z`).join("");
       picture.append(shape("path", { class: `area s${tone}`, d }));
       if (kind === "bad") picture.append(shape("path", { class: `mark s${tone}`, d: some.map(([lane, , b]) => `M${(at(b) - 4).toFixed(1)} ${top + high * lane + 6}l8 8m0 -8l-8 8`).join("") }));
