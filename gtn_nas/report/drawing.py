@@ -209,7 +209,7 @@ def _ordered(slots: Sequence[_Slot]) -> list[list[int]]:
         down = sweep % 2 == 0
         for layer in layers if down else reversed(layers):
             centre = {n: _mean(place, slots[n].above if down else slots[n].below, n) for n in layer}
-            layer.sort(key=lambda n, centre=centre: centre[n])  # type: ignore[misc]
+            layer.sort(key=centre.__getitem__)
             place.update({number: i for i, number in enumerate(layer)})
     return layers
 

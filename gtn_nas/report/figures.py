@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def fronts(snapshot: Snapshot) -> Figure:
     ]
     of_finals = []
     for cost in COSTS:
-        best = front(points, lambda p, cost=cost: (_negative(p["accuracy"]), p[cost]))  # type: ignore[misc]
+        best = front(points, partial(_losses, cost))
         if best:
             of_finals.append({"cost": cost, "keys": [point["key"] for point in best]})
     return {
@@ -199,11 +200,8 @@ def _correlation(score: Values, truth: Values) -> Figure:
     if len(truth) < ENOUGH:
         return {"spearman": number(spearman(score, truth))}
     found = with_interval(spearman, score, truth)
-    return {n: number(v) for n, v in zip(("spearman", "low", "high"), _ends(found), strict=True)}
-
-
-def _ends(interval: Any) -> tuple[float, float, float]:
-    return interval.value, interval.low, interval.high
+    ends = {"low": number(found.low), "high": number(found.high)}
+    return {"spearman": number(found.value)} | ends
 
 
 def _numbers(name: str, values: Sequence[Any]) -> list[Figure]:
@@ -235,8 +233,10 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _negative(value: float | None) -> float | None:
-    return None if value is None else -value
+def _losses(cost: str, point: Figure) -> list[float | None]:
+    """Return what a full training is compared by, lower is better."""
+    accuracy = point["accuracy"]
+    return [None if accuracy is None else -accuracy, point[cost]]
 
 
 def _is_cell(cell: Any) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -42,6 +42,7 @@ class Snapshot:
             ended.
         finals: the last full training of each key, best on validation images first.
         events: what happened beside asks; ``details`` is a mapping.
+        measure: the column that stands for accuracy before any full training, if there is any.
         fronts: keys of the Pareto front of the measure and each cost that there is.
         skipped: what of the run could not be read.
     """
@@ -53,19 +54,14 @@ class Snapshot:
     evaluations: list[Row]
     finals: list[Row]
     events: list[Row]
-    fronts: Mapping[str, list[str]] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
+    measure: str | None
+    fronts: Mapping[str, list[str]]
+    skipped: list[str]
 
     @property
     def score(self) -> list[str]:
         """The columns that rank, as far as candidates have them."""
-        names = score_columns(str(self.config.get("rank_by", DEFAULT)))
-        return [name for name in names if name in self.columns]
-
-    @property
-    def measure(self) -> str | None:
-        """The column that stands for accuracy before any full training."""
-        return measure_of(self.columns, self.candidates, self.score)
+        return _score(self.config, self.columns)
 
     @property
     def trained(self) -> list[Row]:
@@ -107,8 +103,7 @@ def read(run: Run) -> Snapshot:
     config = run.config
     columns, rows = run.rows()
     candidates = [dict(zip(columns, row, strict=True)) for row in rows]
-    score = score_columns(str(config.get("rank_by", DEFAULT)))
-    measure = measure_of(columns, candidates, [name for name in score if name in columns])
+    measure = _measure(candidates, ["proxy_accuracy", *_score(config, columns)])
     return Snapshot(
         name=run.name,
         config=config,
@@ -117,15 +112,10 @@ def read(run: Run) -> Snapshot:
         evaluations=run.sql(EVALUATIONS),
         finals=_last_of_each(run.sql("SELECT * FROM finals ORDER BY created_at")),
         events=[event | {"details": mapping(event["details"])} for event in run.sql(EVENTS)],
+        measure=measure,
         fronts=_fronts(run, measure, candidates),
         skipped=run.skipped,
     )
-
-
-def measure_of(columns: Iterable[str], candidates: list[Row], score: list[str]) -> str | None:
-    """Return the proxy's accuracy if there is any, else what ranks and is no size."""
-    known = [name for name in ("proxy_accuracy", *score) if name in columns and name not in SIZES]
-    return next((n for n in known if any(number(c[n]) is not None for c in candidates)), None)
 
 
 def number(value: Any) -> float | None:
@@ -142,6 +132,17 @@ def mapping(text: Any) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _score(config: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    names = score_columns(str(config.get("rank_by", DEFAULT)))
+    return [name for name in names if name in columns]
+
+
+def _measure(candidates: list[Row], columns: Sequence[str]) -> str | None:
+    """Return the first column with a number in it that is no size."""
+    known = (name for name in columns if name not in SIZES)
+    return next((n for n in known if any(number(c[n]) is not None for c in candidates)), None)
 
 
 def _fronts(run: Run, measure: str | None, candidates: list[Row]) -> dict[str, list[str]]:

@@ -83,8 +83,11 @@ class Names:
     def knows(self, header: str) -> bool:
         """Tell whether a Host header is one of ours; its port may be that of a tunnel."""
         try:
-            name = urlsplit(f"//{header}").hostname or ""
+            parts = urlsplit(f"//{header}")
+            name = parts.hostname or ""
         except ValueError:
+            return False
+        if parts.netloc != header or "@" in header:
             return False
         if is_loopback(name) or name == self.host.lower():
             return True
@@ -132,7 +135,7 @@ class Guard:
         path = request.scope.get("raw_path", b"").lower()
         if any(encoded in path for encoded in (b"%2f", b"%5c", b"%00", b"\\")):
             return PlainTextResponse("a name holds no slash", 400)
-        if request.url.path == SIGN_IN and self.token is not None:
+        if request.scope["path"] == SIGN_IN and self.token is not None:
             return await self._sign_in(request)
         if request.method not in ("GET", "HEAD"):
             return PlainTextResponse("this server only shows", 405, {"Allow": "GET, HEAD"})

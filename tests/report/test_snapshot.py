@@ -53,7 +53,8 @@ def test_of_a_network_trained_again_the_last_training_counts(tmp_path):
 def test_what_cannot_be_read_is_named(tmp_path):
     folder = write_run(tmp_path / "run", [record(0)])
     (folder / "candidates" / "part-00000009-damaged.parquet").write_bytes(b"PAR1 no more")
-    snapshot = snapshot_of(folder)
+    with pytest.warns(UserWarning, match="damaged"):
+        snapshot = snapshot_of(folder)
     assert len(snapshot.candidates) == 1
     assert "part-00000009-damaged.parquet" in snapshot.skipped[0]
 

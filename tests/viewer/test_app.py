@@ -13,6 +13,7 @@ from gtn_nas.viewer.app import make_app
 from ..report.runs import EVIL, write_hostile_run
 from ..results.samples import record, write_run
 
+ODD = ("localhost/sign-in?", "evil.example@localhost", "localhost#")
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - opens nothing
 
 
@@ -82,7 +83,9 @@ def test_a_head_is_a_get_without_a_body(client):
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "192.0.2.1", "", "["])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "192.0.2.1", "", "[", *ODD]
+)
 def test_other_names_than_its_own_are_refused(client, host):
     assert client.get("/", headers={"Host": host}).status_code == 421
 
