@@ -23,6 +23,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from experiments.common import Table, machine, markdown
+from gtn_nas.architecture import Architecture
 from gtn_nas.config import SearchConfig
 from gtn_nas.config_file import to_yaml
 from gtn_nas.results.schema import Final
@@ -34,6 +35,7 @@ COUNT = 5_000
 FINALS = 50
 EPOCHS = 60
 WORKERS = 16
+APART_S = 0.03
 REPEATS = 5
 SPACES = ("conv_chain", "nao_cells")
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -59,10 +61,15 @@ FILTER = """const box = document.getElementById('filter');
 
 def records(space_name: str) -> list[Record]:
     """Return candidates as a search would leave them, some of them failed."""
-    space, rng, start = get_space(space_name), random.Random(0), datetime(2026, 1, 1, tzinfo=UTC)
+    space, rng = get_space(space_name), random.Random(0)
+    start = datetime.now(UTC) - timedelta(seconds=COUNT * APART_S)
+    sampled: dict[str, Architecture] = {}
+    while len(sampled) < COUNT:
+        architecture = space.sample(rng)
+        sampled[architecture.key] = architecture
     found = []
-    for index in range(COUNT):
-        trial = Trial(space.sample(rng), 32, index, seed=rng.randrange(2**31))
+    for index, architecture in enumerate(sampled.values()):
+        trial = Trial(architecture, 32, index, seed=rng.randrange(2**31))
         params = int(10 ** rng.uniform(3, 5.5))
         accuracy = min(0.999, rng.gauss(0.5 + params**0.1 / 8, 0.03))
         record = Record.of(
@@ -81,7 +88,7 @@ def records(space_name: str) -> list[Record]:
             device="cpu",
             threads=1,
             torch_version="2.13.0",
-            created_at=start + timedelta(seconds=index * 0.03),
+            created_at=start + timedelta(seconds=index * APART_S),
             extra={"jacob_cov": rng.gauss(-70, 10), "nwot": rng.gauss(400, 30)},
         )
         if rng.random() < 0.03:

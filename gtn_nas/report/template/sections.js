@@ -50,11 +50,15 @@ function summary_section({ summary }) {
 const sum = (counted) => Object.values(counted).reduce((a, b) => a + b, 0);
 const counts = (entries) => entries.map(([status, count]) => `${count.toLocaleString("en")} ${status}`);
 
+/* The unit that long and short runs are drawn in: its seconds and its name. */
+const unit = (seconds) => (seconds > 7200 ? [3600, "hours"] : seconds > 300 ? [60, "minutes"] : [1, "seconds"]);
+
 function progress_section({ table, fronts, summary }) {
-  const times = column(table, "ended_s") || [], keys = column(table, "key") || [];
-  if (!times.length) return [nothing("No candidate has been evaluated yet.")];
+  const ends_s = column(table, "ended_s") || [], keys = column(table, "key") || [];
+  if (!ends_s.length) return [nothing("No candidate has been evaluated yet.")];
+  const [unit_s, units] = unit(finiteEnds(ends_s)[1]), times = ends_s.map((end) => end / unit_s);
   const order = times.map((_, i) => i).sort((i, j) => times[i] - times[j]);
-  const figures = [], x = { label: "seconds since the start", name: "ended_s" };
+  const figures = [], x = { label: `${units} since the start`, name: "time" };
   const best = (values, better) => running(order, times, values, keys, better);
   if (fronts.measure) {
     const lower = /(_loss|_s|_ms)$/.test(fronts.measure);
@@ -89,7 +93,7 @@ function agreement_section({ agreement }) {
     const rho = spearman == null ? "" : `: Spearman ${signed(spearman)}`;
     const interval = low == null ? "" : ` (95 % interval ${signed(low)} to ${signed(high)})`;
     return chart(`${name === "rank" ? "place in the ranking" : name}${rho}${interval}, n = ${count}`, {
-      x: { label: name === "rank" ? "place (1 is best)" : name, name },
+      x: { label: name === "rank" ? "place (1 is best)" : name, name, log: /^(params|flops)$/.test(name) },
       y: { label: "validation accuracy", name: "accuracy" }, height: 220,
       series: [{ kind: "diamond", tone: 0, x: points.map((p) => p[name]), y: points.map((p) => p.accuracy), keys: points.map((p) => p.key) }],
     });
@@ -133,7 +137,7 @@ function fronts_section({ table, fronts }) {
   });
   if (!of_candidates.length && !of_finals.length) return [nothing("No candidate has an accuracy and a cost yet.")];
   const rows = candidates.flatMap(({ cost, places }) => places.map((i) => [label[cost], el("span", { class: "key" }, keys[i]), shown(measure, column(table, measure)[i]), shown(cost, column(table, cost)[i])]));
-  return [el("div", { class: "figures" }, of_candidates, of_finals), rows.length ? el("details", {}, el("summary", {}, "The candidates on the fronts as a table"),
+  return [el("div", { class: "figures" }, of_candidates), el("div", { class: "figures" }, of_finals), rows.length ? el("details", {}, el("summary", {}, "The candidates on the fronts as a table"),
     headed(["cost", "key", measure, "value"], rows, { numbers: [2, 3], caption: "Candidates on the fronts" })) : null,
   fronts.candidates.some(({ cost }) => cost !== "latency_ms") ? note("Candidates’ parameters and FLOPs are those of the networks that were ranked, at proxy scale; full trainings’ are those at final scale.") : null];
 }
@@ -252,15 +256,16 @@ function gantt(lanes, spans, resumed_s) {
   const height = top + bottom + high * lanes.length;
   const entries = [...kinds.map(([, label, tone]) => ({ kind: "square", tone, label })), resumed_s.length ? { kind: "line", tone: 1, dash: 2, label: "run resumed" } : {}];
   const figure = el("figure", {}, el("figcaption", {}, "Busy times"), legend(entries), holder);
-  const [, end] = finiteEnds(spans.map((span) => span[2])), x = { name: "at_s" };
+  const [, end_s] = finiteEnds(spans.map((span) => span[2])), [unit_s, units] = unit(end_s);
   let drawnAt = 0;
   new ResizeObserver(() => {
     const width = Math.floor(holder.clientWidth);
     if (!width || width === drawnAt) return;
     drawnAt = width;
     const left = Math.min(width * 0.36, 16 + 7 * Math.max(...lanes.map((lane) => lane.length))), inner = width - left - 14;
-    const across = axis(x, [0, end], Math.max(2, Math.floor(inner / 90))), at = (value) => left + inner * across.place(value);
-    const picture = shape("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": `Busy times of ${plural(lanes.length, "lane")}: ${plural(spans.length, "span")} in ${duration(end)}.` });
+    const across = axis({ name: "time" }, [0, end_s / unit_s], Math.max(2, Math.floor(inner / 90)));
+    const at = (seconds) => left + inner * across.place(seconds / unit_s);
+    const picture = shape("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": `Busy times of ${plural(lanes.length, "lane")}: ${plural(spans.length, "span")} in ${duration(end_s)}.` });
     lanes.forEach((lane, i) => picture.append(
       shape("path", { class: "grid", d: `M${left} ${top + high * i + high / 2}h${inner}` }),
       shape("text", { x: left - 8, y: top + high * i + 14, "text-anchor": "end" }, fitting(lane, (left - 16) / 7), shape("title", {}, lane))));
@@ -271,8 +276,8 @@ function gantt(lanes, spans, resumed_s) {
       if (kind === "bad") picture.append(shape("path", { class: `mark s${tone}`, d: some.map(([lane, , b]) => `M${(at(b) - 4).toFixed(1)} ${top + high * lane + 6}l8 8m0 -8l-8 8`).join("") }));
     }
     for (const moment of resumed_s) picture.append(shape("path", { class: "stroke s1 d2", d: `M${at(moment)} ${top}v${height - top - bottom}` }));
-    for (const { value, text } of across.ticks) picture.append(shape("text", { x: at(value), y: height - 20, "text-anchor": "middle" }, text));
-    picture.append(shape("text", { class: "title", x: width - 12, y: height - 4, "text-anchor": "end" }, "seconds since the start"));
+    for (const { value, text } of across.ticks) picture.append(shape("text", { x: at(value * unit_s), y: height - 20, "text-anchor": "middle" }, text));
+    picture.append(shape("text", { class: "title", x: width - 12, y: height - 4, "text-anchor": "end" }, `${units} since the start`));
     holder.replaceChildren(picture);
   }).observe(holder);
   return figure;
