@@ -102,7 +102,7 @@ function agreement_section({ agreement }) {
     ? `With ${plural(count, "full training")} a rank correlation says nothing, so none is given.`
     : count < 10 ? `${count} full trainings are too few for an interval: each of these correlations could well be chance.` : "";
   return [el("div", { class: "figures" }, figures), note(el("strong", {}, few), few ? " " : "",
-    "Positive means that what the score prefers did better. Full trainings are the best of the ranking, which are alike: over all candidates a score can rank better or worse than among them. ",
+    "Positive means that what the score prefers did better. Full trainings were chosen by the ranking and are no sample of all candidates, among which a score can rank better or worse. ",
     el("code", {}, "gtn-nas validate-proxy"), " measures that.")];
 }
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
