@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -33,14 +31,12 @@ from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
 from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Record, Status
+from gtn_nas.versions import versions
 from gtn_nas.workers import connected, make_executor
 
 log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=SearchConfig)
-VERSIONS = ("gtn-nas", "torch", "torchvision", "ray", "numpy")
-"""Packages whose versions a run keeps."""
-
 Stage = Literal["starting", "candidates", "latencies", "finals"]
 
 
@@ -255,11 +251,10 @@ class Search:
     def _about(self) -> dict[str, Any]:
         """Return what a reader of the run wants to know beside its configuration."""
         dataset = self.evaluation.proxy_dataset
-        versions = {name: version(name) for name in VERSIONS}
         return {
             "image_shape": dataset.image_shape,
             "classes": dataset.classes,
-            "versions": versions | {"python": platform.python_version()},
+            "versions": versions(),
         }
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
-from importlib.metadata import version
 from typing import Any
 
 import yaml
@@ -12,6 +10,7 @@ import yaml
 from gtn_nas.report.snapshot import Snapshot, number
 from gtn_nas.results.ranking import DEFAULT
 from gtn_nas.trial import Status
+from gtn_nas.versions import versions
 
 ABOUT = ("image_shape", "classes", "versions")
 """What a run's start tells beside the fingerprints of what its scores depend on."""
@@ -47,21 +46,21 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
 
 def reproduction(snapshot: Snapshot) -> dict[str, Any]:
     """Return command, configuration, versions and fingerprints."""
-    about = snapshot.about
-    versions = about.get("versions")
+    about, here = snapshot.about, versions()
+    there = about.get("versions")
     evaluations = [row for row in snapshot.evaluations if row["status"] == Status.OK]
     places = {(r["device"], r["threads"], r["torch_version"]) for r in evaluations}
     verb = "validate-proxy" if "truth" in snapshot.config else "search"
     return {
         "command": f"gtn-nas {verb} --config config.yaml --out another-folder",
         "config": yaml.safe_dump(dict(snapshot.config), sort_keys=False, allow_unicode=True),
-        "versions": _texts(versions) if isinstance(versions, dict) else {},
+        "versions": _texts(there) if isinstance(there, dict) else {},
         "fingerprints": _texts({n: v for n, v in about.items() if n not in ABOUT}),
         "devices": sorted(
             f"{device or 'unknown device'}, threads: {threads}, torch {torch or '?'}"
             for device, threads, torch in places
         ),
-        "reported_by": f"gtn-nas {version('gtn-nas')}, Python {platform.python_version()}",
+        "reported_by": f"gtn-nas {here.get('gtn-nas', '')}, Python {here['python']}",
     }
 
 
