@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gtn_nas.proxies.names import COLUMNS, SIZES
 from gtn_nas.report.snapshot import COSTS, Row, Snapshot, mapping, number
 from gtn_nas.results.agreement import LEAST
 from gtn_nas.results.pareto import front
@@ -67,7 +68,8 @@ def agreement(snapshot: Snapshot) -> Figure:
         if f["key"] in by_key and number(f["validation_accuracy"]) is not None
     ]
     scores = [("rank", [-float(final["rank"]) for _, final in pairs])]
-    for name in dict.fromkeys([*snapshot.score, "proxy_accuracy", "proxy_loss", "params"]):
+    proxies = [name for name in COLUMNS if name not in SIZES]
+    for name in dict.fromkeys([*snapshot.score, "params", *proxies]):
         values = [number(row.get(name)) for row, _ in pairs]
         if name in snapshot.columns and values and None not in values:
             sign = -1 if lower_ranks_first(name) else 1
