@@ -57,7 +57,7 @@ def reproduction(snapshot: Snapshot) -> dict[str, Any]:
         "versions": _texts(there) if isinstance(there, dict) else {},
         "fingerprints": _texts({n: v for n, v in about.items() if n not in ABOUT}),
         "devices": sorted(
-            f"{device or 'unknown device'}, threads: {threads}, torch {torch or '?'}"
+            f"{device or 'unknown device'}, threads: {threads or '?'}, torch {torch or '?'}"
             for device, threads, torch in places
         ),
         "reported_by": f"gtn-nas {here.get('gtn-nas', '')}, Python {here['python']}",

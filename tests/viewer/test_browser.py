@@ -30,17 +30,20 @@ def test_a_record_appears_while_the_page_is_open_and_the_reader_keeps_their_plac
         page.get_by_role("button", name="params").click()
         page.get_by_role("button", name="params").click()
         page.locator(".ranked tbody button.key").first.click()
+        page.get_by_text("on the fronts as a table").click()
         page.evaluate("window.scrollTo(0, 300)")
         expect(page.locator(".ranked .facts")).to_have_count(1)
         with RunStore.open(folder / "first") as store:
-            store.append_candidates([record(3)])
+            store.append_candidates([record(3, params=500)])
             store.append_final(final(3, validation_accuracy=0.5, test_accuracy=0.4321))
         expect(page.locator("#summary")).to_contain_text("43.21 %")
         keys = page.locator(".ranked tbody button.key")
-        expect(keys).to_have_text([record(i).key for i in (3, 2, 1, 0)])
+        expect(keys).to_have_text([record(i).key for i in (2, 1, 0, 3)])
         expect(page.locator(".ranked th[aria-sort=descending]")).to_have_text("params")
         expect(page.get_by_label("Filter")).to_have_value("status=ok")
         expect(page.locator(".ranked .facts")).to_have_count(1)
+        expect(page.locator("#fronts details")).to_have_attribute("open", "")
+        expect(page.locator("#fronts")).to_contain_text(record(3).key)
         assert page.evaluate("window.scrollY") == 300
         expect(page.locator("#connection")).to_have_text("live")
 

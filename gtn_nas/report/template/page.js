@@ -21,13 +21,25 @@ let candidates = null;
 
 const bodyOf = (id) => document.querySelector(`#${id} > .body`) || document.getElementById(id);
 
+/* What a reader opened or closed stays so. */
+function nameOf(details) {
+  const around = details.closest("[data-key]");
+  return `${around ? around.dataset.key : ""} ${details.querySelector("summary").textContent.replace(/[\d.,]+/g, "")}`;
+}
+function replace(body, elements) {
+  const were = new Map([...body.querySelectorAll("details")].map((one) => [nameOf(one), one.open]));
+  body.replaceChildren(...elements);
+  for (const details of body.querySelectorAll("details")) {
+    if (were.has(nameOf(details))) details.open = were.get(nameOf(details));
+  }
+}
+
 function show(data) {
   for (const [id, { parts, make }] of Object.entries(SECTIONS)) {
     const text = JSON.stringify(parts.map((part) => data[part]));
     if (before[id] !== text) {
       before[id] = text;
-      const body = bodyOf(id);
-      body.replaceChildren(...make(data, body).flat().filter(Boolean));
+      replace(bodyOf(id), make(data).flat().filter(Boolean));
     }
   }
   const table = JSON.stringify(data.table);

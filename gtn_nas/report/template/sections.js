@@ -142,9 +142,8 @@ function fronts_section({ table, fronts }) {
   fronts.candidates.some(({ cost }) => cost !== "latency_ms") ? note("Candidates’ parameters and FLOPs are those of the networks that were ranked, at proxy scale; full trainings’ are those at final scale.") : null];
 }
 
-function architectures_section({ architectures }, before) {
+function architectures_section({ architectures }) {
   if (architectures.missing) return [nothing(architectures.missing)];
-  const known = new Map([...before.querySelectorAll("details.network")].map((d) => [d.dataset.key, d.open]));
   return architectures.drawn.map((picture, i) => {
     const facts = [`${shown("params", picture.params)} parameters`];
     if (picture.final_params != null && picture.final_params !== picture.params) facts.push(`${shown("params", picture.final_params)} at final scale`);
@@ -156,7 +155,7 @@ function architectures_section({ architectures }, before) {
       el("details", {}, el("summary", {}, "The same as a table"), headed(["box", "layers", "reads", "puts out", "parameters", "module"],
         picture.boxes.map((box, n) => [String(n), box.lines.join(", "), box.inputs.join(", "), box.shape, shown("params", box.params), box.place]),
         { numbers: [4], caption: `Layers of ${picture.key}` }))];
-    return el("details", { class: "network", "data-key": picture.key, open: known.size ? known.get(picture.key) === true : i === 0 },
+    return el("details", { class: "network", "data-key": picture.key, open: i === 0 },
       el("summary", {}, el("span", { class: "key" }, picture.key), ` – ${facts.join(", ")}`),
       el("div", {}, ...body));
   });
