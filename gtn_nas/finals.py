@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,9 @@ class Finals:
         total = count * self.config.final_epochs
 
         def on_report(job: FinalJob, report: EpochReport) -> None:
-            self._epochs[job.architecture.key] = report.epoch
+            key = job.architecture.key
+            self.store.append_event("epoch", key=key, details=asdict(report))
+            self._epochs[key] = report.epoch
             on_epochs(sum(self._epochs.values()), total, self._ended)
 
         if count:
@@ -193,6 +196,10 @@ class Finals:
         measures: dict[str, Any] = {}
         if trained is not None:
             measures = {name: getattr(trained, name) for name in MEASURES} | self._size(job)
+            # Before the final itself: what has one is never trained again.
+            found = {"test_confusion": trained.test_confusion}
+            self.store.append_event("confusion", key=candidate.key, details=found)
+            self.store.flush()
         self.store.append_final(
             Final(
                 key=candidate.key,

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.config import SearchConfig, refuse_changes
@@ -31,6 +31,7 @@ from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
 from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Record, Status
+from gtn_nas.versions import versions
 from gtn_nas.workers import connected, make_executor
 
 log = logging.getLogger(__name__)
@@ -231,20 +232,30 @@ class Search:
     def _store(self) -> RunStore:
         """Create the run, or open it and check that nothing its scores depend on has changed."""
         identity = self.evaluation.identity
+        details = {**identity, **self._about()}
         if not self.resume:
             store = RunStore.create(self.folder, to_yaml(self.config))
-            store.append_event("start", details=identity)
+            store.append_event("start", details=details)
             store.flush()
             return store
         store = RunStore.open(self.folder)
         try:
             _refuse_other_identity(store, identity)
             store.save_config(to_yaml(self.config))
-            store.append_event("resume", details=identity)
+            store.append_event("resume", details=details)
         except BaseException:
             store.close()
             raise
         return store
+
+    def _about(self) -> dict[str, Any]:
+        """Return what a reader of the run wants to know beside its configuration."""
+        dataset = self.evaluation.proxy_dataset
+        return {
+            "image_shape": dataset.image_shape,
+            "classes": dataset.classes,
+            "versions": versions(),
+        }
 
 
 def goals_of(config: SearchConfig) -> Goals:

@@ -80,6 +80,16 @@ class Run:
         self._views: Views | None = None
 
     @property
+    def name(self) -> str:
+        """The run's name, which is that of its folder."""
+        return (self.folder.resolve() if isinstance(self.folder, Path) else self.folder).name
+
+    @property
+    def skipped(self) -> list[str]:
+        """What of the run could not be read in the last answer, in words."""
+        return [] if self._views is None else list(self._views.skipped)
+
+    @property
     def config(self) -> dict[str, Any]:
         """The run's configuration.
 

@@ -55,7 +55,8 @@ class Event:
 
     Attributes:
         kind: ``batch``, ``ask``, ``reuse``, ``start``, ``resume``, ``exhausted``, ``end``; of
-            workers, ``worker_joined``, ``worker_left``, ``requeued``.
+            workers, ``worker_joined``, ``worker_left``, ``requeued``; of full trainings,
+            ``epoch``, ``confusion``.
         details: whatever else belongs to it, a JSON object.
     """
 

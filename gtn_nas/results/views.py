@@ -42,10 +42,14 @@ class Views:
     Args:
         folder: the run folder, for messages.
         files: the part files of every table.
+
+    Attributes:
+        skipped: what was left out, in words.
     """
 
     def __init__(self, folder: Place, files: Mapping[str, Sequence[Path]]) -> None:
         self.folder = folder
+        self.skipped: list[str] = []
         self.sandbox = Sandbox([file for table in files.values() for file in table])
         self._files = {table: list(paths) for table, paths in files.items()}
         self._views: dict[str, View] = {}
@@ -99,7 +103,8 @@ class Views:
                     files.remove(file)
                     self._views.clear()
                     part = self.folder / table / file.name  # not a copy of it
-                    warnings.warn(f"skipped {part}: it is damaged or no {table}", stacklevel=2)
+                    self.skipped.append(f"skipped {part}: it is damaged or no {table}")
+                    warnings.warn(self.skipped[-1], stacklevel=2)
                     found = True
         return found
 

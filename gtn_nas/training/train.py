@@ -18,6 +18,9 @@ from gtn_nas.trial import derived_seed
 
 EVALUATION_BATCH = 2048
 
+Confusion = tuple[tuple[int, int, int], ...]
+"""Class, class that it was taken for, images: what a network made of a split, without zeros."""
+
 
 @dataclass(frozen=True)
 class FinalConfig:
@@ -77,6 +80,7 @@ class TrainedNetwork:
         test_accuracy: of the best epoch's weights.
         test_loss: of the best epoch's weights.
         train_s: seconds of training and validation.
+        test_confusion: how many test images of a class were taken for which; see ``confusion``.
     """
 
     weights: dict[str, Tensor]
@@ -87,6 +91,7 @@ class TrainedNetwork:
     test_accuracy: float
     test_loss: float
     train_s: float
+    test_confusion: Confusion = ()
 
 
 class BestEpoch(TypedDict):
@@ -172,7 +177,8 @@ def train_network(
         raise ValueError(f"a training takes one epoch or more, not {config.epochs}")
     network.load_state_dict(best["weights"])
     test = Split(dataset.test.images.to(device), dataset.test.labels.to(device))
-    test_accuracy, test_loss = evaluate(network, dataset, test)
+    logits = _logits(network, dataset, test)
+    test_accuracy, test_loss = _score(logits, test.labels)
     return TrainedNetwork(
         weights=best["weights"],
         best_epoch=best["epoch"],
@@ -182,17 +188,26 @@ def train_network(
         test_accuracy=test_accuracy,
         test_loss=test_loss,
         train_s=train_s,
+        test_confusion=confusion(logits, test.labels),
     )
 
 
-@torch.no_grad()
 def evaluate(network: nn.Module, dataset: ImageDataset, split: Split) -> tuple[float, float]:
     """Return accuracy (0-1) and mean cross-entropy (nats) on a split, in evaluation mode."""
-    network.eval()
-    chunks = torch.split(split.images, EVALUATION_BATCH)
-    logits = torch.cat([network(dataset.normalise(chunk)) for chunk in chunks])
-    accuracy = (logits.argmax(1) == split.labels).float().mean().item()
-    return accuracy, F.cross_entropy(logits, split.labels).item()
+    return _score(_logits(network, dataset, split), split.labels)
+
+
+def confusion(logits: Tensor, labels: Tensor) -> Confusion:
+    """Count the pairs of class and predicted class.
+
+    Args:
+        logits: ``(N, classes)``.
+        labels: ``(N,)``.
+    """
+    pairs = torch.stack([labels, logits.argmax(1)], 1)
+    found, counts = torch.unique(pairs, dim=0, return_counts=True)
+    rows = zip(found.tolist(), counts.tolist(), strict=True)
+    return tuple((label, predicted, count) for (label, predicted), count in rows)
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
@@ -204,6 +219,18 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
+
+
+@torch.no_grad()
+def _logits(network: nn.Module, dataset: ImageDataset, split: Split) -> Tensor:
+    network.eval()
+    chunks = torch.split(split.images, EVALUATION_BATCH)
+    return torch.cat([network(dataset.normalise(chunk)) for chunk in chunks])
+
+
+def _score(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    accuracy = (logits.argmax(1) == labels).float().mean().item()
+    return accuracy, F.cross_entropy(logits, labels).item()
 
 
 def _optimizer(network: nn.Module, config: FinalConfig) -> torch.optim.SGD:

@@ -11,6 +11,7 @@ from gtn_nas.data.base import Split
 from gtn_nas.spaces import get_space
 from gtn_nas.training.train import (
     FinalConfig,
+    confusion,
     evaluate,
     learning_rate_factor,
     train_network,
@@ -120,6 +121,15 @@ def test_the_best_epoch_is_the_one_that_validation_prefers(few_digits):
     assert same_tensors(network.state_dict(), trained.weights)
     test = evaluate(network, few_digits, few_digits.test)
     assert (trained.test_accuracy, trained.test_loss) == test
+    counts = {(label, guess): count for label, guess, count in trained.test_confusion}
+    assert sum(counts.values()) == len(few_digits.test)
+    right = sum(count for (label, guess), count in counts.items() if label == guess)
+    assert right / len(few_digits.test) == pytest.approx(trained.test_accuracy)
+
+
+def test_a_confusion_counts_pairs_that_are_there():
+    logits = torch.eye(3)[torch.tensor([0, 2, 2, 1])]
+    assert confusion(logits, torch.tensor([0, 1, 1, 1])) == ((0, 0, 1), (1, 1, 1), (1, 2, 2))
 
 
 def test_among_equal_accuracies_the_lower_loss_is_better(few_digits):

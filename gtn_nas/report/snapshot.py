@@ -1,0 +1,165 @@
+"""What a run holds at one moment, as far as a report shows it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from gtn_nas.results.query import Run
+from gtn_nas.results.ranking import DEFAULT, SIZES, score_columns
+from gtn_nas.trial import Status
+
+Row = dict[str, Any]
+
+COSTS = ("params", "flops", "latency_ms")
+"""What accuracy is weighed against."""
+
+EVALUATIONS = (
+    "SELECT key, budget, status, worker, node, train_s, eval_s, device, threads, torch_version, "
+    "created_at FROM candidates ORDER BY tell_index"
+)
+EVENTS = (
+    "SELECT kind, key, details, created_at FROM events "
+    "WHERE kind NOT IN ('ask', 'batch', 'reuse') ORDER BY created_at"
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run, read once.
+
+    Attributes:
+        name: the run's name.
+        config: its settings, whatever the file holds.
+        columns: names of the candidates' columns.
+        candidates: one row for each, best first.
+        evaluations: all evaluations, also those of smaller budgets, in the order in which they
+            ended.
+        finals: the last full training of each key, best on validation images first.
+        events: what happened beside asks; ``details`` is a mapping.
+        measure: the column that stands for accuracy before any full training, if there is any.
+        fronts: keys of the Pareto front of the measure and each cost that there is.
+        skipped: what of the run could not be read.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    columns: list[str]
+    candidates: list[Row]
+    evaluations: list[Row]
+    finals: list[Row]
+    events: list[Row]
+    measure: str | None
+    fronts: Mapping[str, list[str]]
+    skipped: list[str]
+
+    @property
+    def score(self) -> list[str]:
+        """The columns that rank, as far as candidates have them."""
+        return _score(self.config, self.columns)
+
+    @property
+    def trained(self) -> list[Row]:
+        """The full trainings that ended well, best on validation images first."""
+        return [final for final in self.finals if final["status"] == Status.OK]
+
+    @cached_property
+    def about(self) -> Mapping[str, Any]:
+        """What was known when the run was last started: fingerprints, classes, versions."""
+        begun = [event for event in self.events if event["kind"] in ("start", "resume")]
+        return begun[-1]["details"] if begun else {}
+
+    @property
+    def ended(self) -> bool:
+        """Whether the search came to its end since it was last started."""
+        kinds = [e["kind"] for e in self.events if e["kind"] in ("start", "resume", "end")]
+        return kinds[-1:] == ["end"]
+
+    @cached_property
+    def times(self) -> tuple[datetime, datetime] | None:
+        """The first and the last moment that something was written at."""
+        rows = [*self.events, *self.evaluations, *self.finals]
+        moments = [row["created_at"] for row in rows if row["created_at"] is not None]
+        return (min(moments), max(moments)) if moments else None
+
+    def at_s(self, row: Row) -> float:
+        """Return the seconds from the run's start to a row."""
+        if self.times is None or row["created_at"] is None:
+            return 0.0
+        return float((row["created_at"] - self.times[0]).total_seconds())
+
+
+def read(run: Run) -> Snapshot:
+    """Read everything; a run that is being written may be a moment older in one table.
+
+    Raises:
+        GtnNasError: the configuration or the run's columns cannot be read.
+    """
+    config = run.config
+    columns, rows = run.rows()
+    candidates = [dict(zip(columns, row, strict=True)) for row in rows]
+    measure = _measure(candidates, ["proxy_accuracy", *_score(config, columns)])
+    return Snapshot(
+        name=run.name,
+        config=config,
+        columns=columns,
+        candidates=candidates,
+        evaluations=run.sql(EVALUATIONS),
+        finals=_last_of_each(run.sql("SELECT * FROM finals ORDER BY created_at")),
+        events=[event | {"details": mapping(event["details"])} for event in run.sql(EVENTS)],
+        measure=measure,
+        fronts=_fronts(run, measure, candidates),
+        skipped=run.skipped,
+    )
+
+
+def number(value: Any) -> float | None:
+    """Return a finite number in six digits, or nothing."""
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(f"{value:.6g}")
+
+
+def mapping(text: Any) -> dict[str, Any]:
+    """Return a JSON object; of anything else, an empty one."""
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _score(config: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    names = score_columns(str(config.get("rank_by", DEFAULT)))
+    return [name for name in names if name in columns]
+
+
+def _measure(candidates: list[Row], columns: Sequence[str]) -> str | None:
+    """Return the first column with a number in it that is no size."""
+    known = (name for name in columns if name not in SIZES)
+    return next((n for n in known if any(number(c[n]) is not None for c in candidates)), None)
+
+
+def _fronts(run: Run, measure: str | None, candidates: list[Row]) -> dict[str, list[str]]:
+    if measure is None:
+        return {}
+    costs = [c for c in COSTS if any(number(row.get(c)) is not None for row in candidates)]
+    return {
+        cost: [row["key"] for row in run.query(columns=["key"], pareto=[measure, cost])]
+        for cost in costs
+    }
+
+
+def _last_of_each(finals: list[Row]) -> list[Row]:
+    """Return one training of each key, best first: by validation alone, as a winner is chosen."""
+
+    def order(final: Row) -> tuple[bool, float, float, str]:
+        accuracy, loss = final["validation_accuracy"] or 0.0, final["validation_loss"]
+        return final["status"] != Status.OK, -accuracy, loss or math.inf, final["key"]
+
+    return sorted({final["key"]: final for final in finals}.values(), key=order)

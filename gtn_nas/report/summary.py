@@ -1,0 +1,85 @@
+"""The run in a few lines, and what it takes to repeat it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import yaml
+
+from gtn_nas.report.snapshot import Snapshot, number
+from gtn_nas.results.ranking import DEFAULT
+from gtn_nas.trial import Status
+from gtn_nas.versions import versions
+
+ABOUT = ("image_shape", "classes", "versions")
+"""What a run's start tells beside the fingerprints of what its scores depend on."""
+
+
+def summary(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the winner, counts and times."""
+    config, finals = snapshot.config, snapshot.finals
+    winner = snapshot.trained[0] if snapshot.trained else None
+    times = snapshot.times
+    return {
+        "name": snapshot.name,
+        "ended": snapshot.ended,
+        "wanted": number(config.get("candidates")),
+        "dataset": str(config.get("dataset", "digits")),
+        "space": str(config.get("space", "conv_chain")),
+        "strategy": str(config.get("strategy", "random")),
+        "rank_by": str(config.get("rank_by", DEFAULT)),
+        "limits": _listed(config.get("limits")),
+        "objectives": _listed(config.get("objectives")),
+        "statuses": Counter(str(row["status"]) for row in snapshot.candidates),
+        "finals": Counter(str(final["status"]) for final in finals),
+        "winner": winner and {n: _plain(v) for n, v in winner.items()},
+        "started": times and times[0].isoformat(timespec="seconds"),
+        "written": times and times[1].isoformat(timespec="seconds"),
+        "lasted_s": times and number((times[1] - times[0]).total_seconds()),
+        "candidates_s": _total(snapshot.evaluations, "train_s", "eval_s"),
+        "finals_s": _total(finals, "train_s"),
+        "workers": len({(row["node"], row["worker"]) for row in snapshot.evaluations}),
+        "skipped": snapshot.skipped,
+    }
+
+
+def reproduction(snapshot: Snapshot) -> dict[str, Any]:
+    """Return command, configuration, versions and fingerprints."""
+    about, here = snapshot.about, versions()
+    there = about.get("versions")
+    evaluations = [row for row in snapshot.evaluations if row["status"] == Status.OK]
+    places = {(r["device"], r["threads"], r["torch_version"]) for r in evaluations}
+    verb = "validate-proxy" if "truth" in snapshot.config else "search"
+    return {
+        "command": f"gtn-nas {verb} --config config.yaml --out another-folder",
+        "config": yaml.safe_dump(dict(snapshot.config), sort_keys=False, allow_unicode=True),
+        "versions": _texts(there) if isinstance(there, dict) else {},
+        "fingerprints": _texts({n: v for n, v in about.items() if n not in ABOUT}),
+        "devices": sorted(
+            f"{device or 'unknown device'}, threads: {threads or '?'}, torch {torch or '?'}"
+            for device, threads, torch in places
+        ),
+        "reported_by": f"gtn-nas {here.get('gtn-nas', '')}, Python {here['python']}",
+    }
+
+
+def _total(rows: list[dict[str, Any]], *columns: str) -> float | None:
+    return number(float(sum(row[column] or 0 for row in rows for column in columns)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, int | float):
+        return number(value)
+    return None if value is None else str(value)
+
+
+def _listed(value: Any) -> list[str]:
+    """Return a list's items as texts; what is none counts as its only item."""
+    if not value:
+        return []
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _texts(values: dict[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in values.items()}
