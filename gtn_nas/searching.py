@@ -231,16 +231,17 @@ class Search:
     def _store(self) -> RunStore:
         """Create the run, or open it and check that nothing its scores depend on has changed."""
         identity = self.evaluation.identity
+        facts = {**identity, **self.evaluation.images}
         if not self.resume:
             store = RunStore.create(self.folder, to_yaml(self.config))
-            store.append_event("start", details=identity)
+            store.append_event("start", details=facts)
             store.flush()
             return store
         store = RunStore.open(self.folder)
         try:
             _refuse_other_identity(store, identity)
             store.save_config(to_yaml(self.config))
-            store.append_event("resume", details=identity)
+            store.append_event("resume", details=facts)
         except BaseException:
             store.close()
             raise
