@@ -54,6 +54,7 @@ class Sandbox:
             "memory_limit": f"'{MEMORY_MB}MB'",
             "temp_directory": "''",
             "parquet_metadata_cache": "true",
+            "enable_progress_bar": "false",  # it would be drawn on stdout
             "allowed_paths": f"[{', '.join(literal(name) for name in sorted(allowed))}]",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
