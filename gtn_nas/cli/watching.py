@@ -24,7 +24,13 @@ def watched(look: Callable[[], RenderableType], goes_on: Callable[[], bool]) -> 
         look: returns what is to be seen now.
         goes_on: tells whether it may still change.
     """
-    with suppress(KeyboardInterrupt), Live(console=table_console(), auto_refresh=False) as live:
+    console = table_console()
+    if not console.is_terminal:
+        while goes_on():
+            time.sleep(EVERY_S)
+        console.print(look())
+        return
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
         while True:
             may_change = goes_on()  # before the look, so that the last one sees the end
             live.update(look(), refresh=True)

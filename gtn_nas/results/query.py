@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.errors import QueryError
 from gtn_nas.files import Place, place_of
-from gtn_nas.results.built import StoredArchitecture
 from gtn_nas.results.locate import find_runs, require_run
 from gtn_nas.results.reader import Runs
 from gtn_nas.results.sandbox import literal
 from gtn_nas.results.settings import read_settings
+
+if TYPE_CHECKING:
+    from gtn_nas.spaces.stored import StoredArchitecture
 
 
 def load_run(uri: str | Path) -> Run:
@@ -75,6 +77,8 @@ class Run(Runs):
         Raises:
             QueryError: no candidate has this key.
         """
+        from gtn_nas.spaces.stored import StoredArchitecture
+
         columns = ["space", "choices"]
         rows = self.query(top=1, where=f"key = {literal(key)}", columns=columns, sort="tell_index")
         if not rows:
