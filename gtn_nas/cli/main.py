@@ -7,6 +7,7 @@ import sys
 import typer
 
 from gtn_nas.cli import (
+    compact,
     compare,
     job,
     listing,
@@ -35,6 +36,7 @@ app.add_typer(job.app, name="job")
 app.command("query")(query.query)
 app.command("status")(status.status)
 app.command("compare")(compare.compare)
+app.command("compact")(compact.compact)
 app.command("spaces")(listing.spaces)
 app.command("datasets")(listing.datasets)
 app.command("teachers")(listing.teachers)
