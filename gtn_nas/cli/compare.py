@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gtn_nas.cli.output import json_value, printable, warnings_on_stderr
+from gtn_nas.cli.output import as_json, printable, warnings_on_stderr
 from gtn_nas.cli.status import FORMATS, Format
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def compare(
     with warnings_on_stderr():
         found = comparison.compare(load_run(first), load_run(second), top)
     if format == "json":
-        print(json.dumps(asdict(found), indent=1, default=json_value))
+        print(as_json(asdict(found)))
         return
     print("\n".join(map(printable, _lines(found))))
 

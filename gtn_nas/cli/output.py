@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -42,8 +44,19 @@ def warnings_on_stderr() -> Iterator[None]:
         yield
 
 
-def json_value(value: object) -> str:
-    """Return what JSON has no word for: a time."""
+def as_json(value: object) -> str:
+    """Return a value as JSON, its numbers finite or null, what it has no word for as text."""
+    return json.dumps(plain(value), indent=1, allow_nan=False, default=str)
+
+
+def plain(value: Any) -> Any:
+    """Return a value that JSON has: no times, and neither NaN nor infinity."""
     if isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"no JSON: {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(plain(name)): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value

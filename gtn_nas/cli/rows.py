@@ -5,14 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gtn_nas.cli.output import printable
+from gtn_nas.cli.output import as_json, plain, printable
 from gtn_nas.errors import ConfigError, QueryError
 
 if TYPE_CHECKING:
@@ -54,7 +51,7 @@ def print_csv(found: Rows) -> None:
     """Print rows as CSV; to a terminal, without what could steer it."""
     names, rows = found
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    lines = (map(_plain, line) for line in (names, *rows))
+    lines = (map(plain, line) for line in (names, *rows))
     if sys.stdout.isatty():
         writer.writerows([_harmless(value) for value in line] for line in lines)
     else:
@@ -64,8 +61,7 @@ def print_csv(found: Rows) -> None:
 def print_json(found: Rows) -> None:
     """Print rows as a JSON list of objects."""
     names, rows = found
-    objects = [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
-    print(json.dumps(objects, indent=1, allow_nan=False, default=str))
+    print(as_json([dict(zip(names, row, strict=True)) for row in rows]))
 
 
 def require_no_terminal() -> None:
@@ -96,19 +92,6 @@ def print_parquet(table: pa.Table) -> None:
     sys.stdout.buffer.flush()
 
 
-def _plain(value: Any) -> Any:
-    """Return a value that JSON has: no times, and neither NaN nor infinity."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(_plain(name)): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
 def _harmless(value: Any) -> Any:
     return printable(value) if isinstance(value, str) else value
 
@@ -123,7 +106,7 @@ def _short(name: str, value: Any) -> str:
         return f"{value:,}"
     if name == "choices":
         value = _choices(str(value))
-    text = printable(_plain(value))
+    text = printable(plain(value))
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gtn_nas.cli.output import json_value, printable, warnings_on_stderr
+from gtn_nas.cli.output import as_json, printable, warnings_on_stderr
 from gtn_nas.cli.query import RunNames
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def status(runs: RunNames, format: Format = "text") -> None:
     with warnings_on_stderr():
         found = [summarise(Run(folder)) for folder in find_runs(runs)]
     if format == "json":
-        print(json.dumps([asdict(s) for s in found], indent=1, default=json_value))
+        print(as_json([asdict(s) for s in found]))
         return
     print("\n\n".join("\n".join(map(printable, _lines(summary))) for summary in found))
 

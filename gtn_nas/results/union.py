@@ -38,7 +38,9 @@ class Union:
             RunFolderError: a newer version of this package wrote a run.
             ForeignPart, duckdb.Error: a part is foreign or damaged; ``drop_damaged`` finds it.
         """
-        return self._joined({place: run.view(table) for place, run in enumerate(self._runs)})
+        views = {place: run.view(table) for place, run in enumerate(self._runs)}
+        types = {n: t for view in views.values() for n, t in view.types.items()}
+        return self._joined(views, types)
 
     def create(self, table: str) -> None:
         """Make a table known to SQL under its name."""
@@ -66,7 +68,8 @@ class Union:
             shown = ", ".join(map(quoted, names))
             return f"SELECT {shown} FROM ({self.view(table).select}) LIMIT 0", []
         parts = {run: sorted({p for r, p, _ in positions if r == run}) for run, _, _ in positions}
-        joined = self._joined({r: self._runs[r].excerpt(table, p) for r, p in parts.items()})
+        excerpts = {run: self._runs[run].excerpt(table, of) for run, of in parts.items()}
+        joined = self._joined(excerpts, self.view(table).types)
         places = {(run, part): i for run, of in parts.items() for i, part in enumerate(of)}
         chosen = [
             [run for run, _, _ in positions],
@@ -86,9 +89,10 @@ class Union:
         found = [run.drop_damaged() for run in self._runs]  # all of them, not up to the first
         return any(found)
 
-    def _joined(self, views: Mapping[int, View]) -> View:
-        types = {n: t for view in views.values() for n, t in view.types.items()}
-        return View(" UNION ALL ".join(self._one(views[run], run, types) for run in views), types)
+    def _joined(self, views: Mapping[int, View], types: Mapping[str, str]) -> View:
+        """Return the rows of some runs with the columns of all."""
+        rows = (self._one(view, run, types) for run, view in views.items())
+        return View(" UNION ALL ".join(rows), types)
 
     def _one(self, view: View, run: int, types: Mapping[str, str]) -> str:
         """Return the rows of one run with the columns of all."""
