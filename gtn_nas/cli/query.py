@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +12,10 @@ import typer
 from gtn_nas.cli.output import warnings_on_stderr
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from rich.table import Table
 
     from gtn_nas.results.reader import Rows, Runs
+    from gtn_nas.results.selection import Selection
 
 COLUMNS = ("key", "proxy_accuracy", "proxy_loss", "params", "flops", "status", "choices")
 """What a table shows unless told otherwise; of several runs, also the run."""
@@ -31,47 +32,6 @@ RunNames = Annotated[
         help="Run folders, URIs like s3://bucket/runs/x, or patterns like 'runs/*'.",
     ),
 ]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of the candidates; see ``Runs.rows``."""
-
-    top: int | None = None
-    where: str | None = None
-    columns: Sequence[str] | None = None
-    sort: str | None = None
-    pareto: Sequence[str] | None = None
-
-    def in_short(self, *, several: bool) -> Question:
-        """Return the same for a table to look at: some columns, and not too many candidates."""
-        run = ["run"] if several else []
-        columns = dict.fromkeys([*run, "key", *(self.pareto or ()), *COLUMNS])
-        top = TOP if self.top is None else self.top
-        return replace(self, top=top, columns=self.columns or list(columns))
-
-    def rows(self, runs: Runs) -> Rows:
-        """Return the answer as rows."""
-        return runs.rows(**asdict(self))
-
-    def table(self, runs: Runs) -> pa.Table:
-        """Return the answer as an Arrow table."""
-        return runs.table(**asdict(self))
-
-
-@dataclass(frozen=True)
-class Select:
-    """One SELECT over the tables of the runs."""
-
-    sql: str
-
-    def rows(self, runs: Runs) -> Rows:
-        """Return the answer as rows."""
-        return runs.sql_rows(self.sql)
-
-    def table(self, runs: Runs) -> pa.Table:
-        """Return the answer as an Arrow table."""
-        return runs.sql_table(self.sql)
 
 
 def query(
@@ -105,25 +65,26 @@ def query(
 ) -> None:
     """Show the candidates of runs, best first, also while they are searched."""
     from gtn_nas.errors import ConfigError
+    from gtn_nas.results.selection import Selection
 
-    question = Question(top, where, _names(columns), sort, _names(pareto))
-    if sql is not None and question != Question():
+    selection = Selection(top, where, _names(columns), sort, _names(pareto))
+    if sql is not None and selection != Selection():
         raise ConfigError("--sql stands alone; put the condition, order and limit into the SELECT")
-    print_query(runs, question if sql is None else Select(sql), format, watch=watch)
+    print_query(runs, selection if sql is None else sql, format, watch=watch)
 
 
 def print_query(
     names: Sequence[str | Path],
-    question: Question | Select,
+    asked: Selection | str,
     format: str = "table",
     *,
     watch: bool = False,
 ) -> None:
-    """Print what runs answer to stdout.
+    """Print candidates of runs, or what a SELECT gives, to stdout.
 
     Args:
         names: run folders, URIs or patterns.
-        question: what is asked.
+        asked: which candidates, or one SELECT.
         format: ``table`` to look at; ``csv``, ``json`` (a list of objects) or ``parquet`` to go on
             with.
         watch: print the table again and again, until the runs have ended.
@@ -131,7 +92,7 @@ def print_query(
     Raises:
         ConfigError: the format is unknown, or does not suit where stdout goes.
         RunFolderError: a name is none of a run, or a pattern matches none.
-        QueryError: the question is wrong.
+        QueryError: what is asked is wrong.
     """
     from gtn_nas.cli import rows
     from gtn_nas.errors import ConfigError, UnknownNameError
@@ -146,28 +107,31 @@ def print_query(
     with warnings_on_stderr():
         runs = load_runs(*names)
         if format == "parquet":
-            rows.print_parquet(question.table(runs))
+            rows.print_parquet(
+                runs.sql_table(asked) if isinstance(asked, str) else runs.selected_table(asked)
+            )
         elif format == "csv":
-            rows.print_csv(question.rows(runs))
+            rows.print_csv(_answer(runs, asked))
         elif format == "json":
-            rows.print_json(question.rows(runs))
+            rows.print_json(_answer(runs, asked))
         else:
-            _show_table(runs, question, watch=watch)
+            _show_table(runs, asked, watch=watch)
 
 
-def _show_table(runs: Runs, question: Question | Select, *, watch: bool) -> None:
-    from rich.table import Table
+def _answer(runs: Runs, asked: Selection | str) -> Rows:
+    return runs.sql_rows(asked) if isinstance(asked, str) else runs.selected(asked)
 
+
+def _show_table(runs: Runs, asked: Selection | str, *, watch: bool) -> None:
     from gtn_nas.cli.output import table_console
     from gtn_nas.cli.rows import table_of
 
-    ranked = isinstance(question, Question)
-    asked = question
-    if isinstance(question, Question):
-        asked = question.in_short(several=len(runs.folders) > 1)
+    ranked = not isinstance(asked, str)
+    if not isinstance(asked, str):
+        asked = _in_short(asked, several=len(runs.folders) > 1)
 
     def table() -> Table:
-        return table_of(asked.rows(runs), ranked=ranked)
+        return table_of(_answer(runs, asked), ranked=ranked)
 
     if not watch:
         table_console().print(table())
@@ -176,6 +140,14 @@ def _show_table(runs: Runs, question: Question | Select, *, watch: bool) -> None
     from gtn_nas.results.lock import holder_of
 
     watched(table, lambda: any(holder_of(folder) for folder in runs.folders))
+
+
+def _in_short(selection: Selection, *, several: bool) -> Selection:
+    """Return the same for a table to look at: some columns, and not too many candidates."""
+    run = ["run"] if several else []
+    columns = list(dict.fromkeys([*run, "key", *(selection.pareto or ()), *COLUMNS]))
+    top = TOP if selection.top is None else selection.top
+    return replace(selection, top=top, columns=selection.columns or columns)
 
 
 def _names(text: str | None) -> list[str] | None:

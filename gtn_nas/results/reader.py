@@ -3,7 +3,6 @@
 # ruff: noqa: S608 - names are checked and quoted, and the sandbox holds what a user writes
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -15,14 +14,11 @@ from gtn_nas.files import Place
 from gtn_nas.results.columns import quoted
 from gtn_nas.results.copies import Copies
 from gtn_nas.results.layout import TABLES, part_files
-from gtn_nas.results.pareto import front
-from gtn_nas.results.ranking import lower_is_better, order_by, within
 from gtn_nas.results.sandbox import Sandbox
-from gtn_nas.results.settings import common_ranking
-from gtn_nas.results.terms import explained, known, sort_terms
+from gtn_nas.results.selection import Selection
+from gtn_nas.results.terms import explained
 from gtn_nas.results.union import RUN, Query, Union
-from gtn_nas.results.views import PART, ROW, ForeignPart, Views
-from gtn_nas.trial import Status
+from gtn_nas.results.views import ForeignPart, Views
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,39 +130,21 @@ class Runs:
     ) -> Rows:
         """Return the names of columns, and the candidates' values in them, best first.
 
-        A candidate that was evaluated at several budgets appears with the largest of them that
-        fulfils the condition.
-
-        Args:
-            top: how many at most; all by default.
-            where: SQL condition on the columns, e.g. ``"params < 50000 AND status = 'ok'"``.
-            columns: names of the columns to return; all by default.
-            sort: columns to sort by instead, as in SQL: ``"params, proxy_accuracy DESC"``.
-            pareto: columns whose Pareto front is returned alone: of candidates that succeeded
-                within the run's limits, at the largest budget there is.
+        What the arguments mean, ``Selection`` says.
 
         Raises:
             QueryError: an argument is wrong, or the query takes too long or too much memory.
         """
-        return self._answer(
-            lambda tables: tables.sandbox.fetch(
-                *self._selection(tables, top, where, columns, sort, pareto)
-            )
-        )
+        return self.selected(Selection(top, where, columns, sort, pareto))
 
-    def table(
-        self,
-        top: int | None = None,
-        where: str | None = None,
-        columns: Sequence[str] | None = None,
-        sort: str | None = None,
-        pareto: Sequence[str] | None = None,
-    ) -> pa.Table:
-        """Return the same as ``rows`` as an Arrow table."""
+    def selected(self, selection: Selection) -> Rows:
+        """Return the same as ``rows`` for a selection."""
+        return self._answer(lambda tables: tables.sandbox.fetch(*self._query(tables, selection)))
+
+    def selected_table(self, selection: Selection) -> pa.Table:
+        """Return the same as an Arrow table."""
         return self._answer(
-            lambda tables: _in_utc(
-                tables.sandbox.arrow(*self._selection(tables, top, where, columns, sort, pareto))
-            )
+            lambda tables: _in_utc(tables.sandbox.arrow(*self._query(tables, selection)))
         )
 
     def sql(self, select: str) -> list[dict[str, Any]]:
@@ -186,67 +164,8 @@ class Runs:
         """Return the same as an Arrow table."""
         return self._answer(lambda tables: tables.sandbox.arrow(_statement(tables, select)))
 
-    def _selection(
-        self,
-        tables: Union,
-        top: int | None,
-        where: str | None,
-        columns: Sequence[str] | None,
-        sort: str | None,
-        pareto: Sequence[str] | None,
-    ) -> Query:
-        """Return the SQL, and its parameters, of what ``rows`` describes.
-
-        Where few rows of many are wanted, they are found by the columns that decide it alone, and
-        then fetched: sorting whole rows takes twice as long.
-        """
-        if top is not None and top < 0:
-            raise QueryError(f"top must not be negative, and is {top}")
-        view = tables.view("candidates")
-        names = [known(name, view.types) for name in columns or view.types]
-        goals = [known(name, view.types) for name in pareto or ()]
-        order = self._order(tables, sort)
-        condition = f"({tables.sandbox.expression(where)})" if where else "true"
-        chosen = f"SELECT * FROM candidates WHERE {condition}{tables.largest_budget()}"
-        if goals:
-            kept = within(common_ranking(self.folders).limits, view.types)
-            chosen = (
-                f"SELECT * FROM ({chosen}) WHERE status = '{Status.OK}' AND {kept} "
-                "QUALIFY budget = max(budget) OVER ()"
-            )
-
-        def select(shown: Sequence[str]) -> str:
-            return (
-                f"WITH candidates AS NOT MATERIALIZED ({view.select}) "
-                f"SELECT {', '.join(map(quoted, shown))} FROM ({chosen}) ORDER BY {order}"
-            )
-
-        if top is None and not goals:
-            return select(names), []
-        limit = "" if goals else f" LIMIT {top}"
-        _, found = tables.sandbox.fetch(select([RUN, PART, ROW, *goals]) + limit)
-        if goals:
-            found = _front(found, goals)[:top]
-        return tables.rows_at("candidates", [(row[0], row[1], row[2]) for row in found], names)
-
-    def _order(self, tables: Union, sort: str | None) -> str:
-        """Return the terms of the ``ORDER BY``.
-
-        Raises:
-            QueryError: a term is wrong, or the runs rank differently and nothing is said instead.
-        """
-        types = tables.view("candidates").types
-        if sort:
-            # What ties is in any order that is always the same.
-            return f"{sort_terms(sort, types)}, {RUN}, key, tell_index"
-        if not tables.comparable():
-            warnings.warn(
-                "the runs evaluated their candidates differently (see evaluation_id): their scores "
-                "do not compare",
-                stacklevel=2,
-            )
-        ranking = common_ranking(self.folders)
-        return f"{order_by(ranking.rank_by, types, ranking.limits)}, {RUN}"
+    def _query(self, tables: Union, selection: Selection) -> Query:
+        return selection.query(tables, self.folders)
 
     def _frame(self, table: str, format: FrameKind) -> pd.DataFrame | pa.Table:
         def answer(tables: Union) -> pa.Table:
@@ -312,20 +231,6 @@ def _statement(tables: Union, select: str) -> str:
         if table in select.lower():
             tables.create(table)
     return statement
-
-
-def _front(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return the rows of the Pareto front of their last columns."""
-    signs = [1 if lower_is_better(column) else -1 for column in columns]
-
-    def losses(row: tuple[Any, ...]) -> list[float | None]:
-        values = row[-len(columns) :]
-        for name, value in zip(columns, values, strict=True):
-            if not isinstance(value, int | float | None):
-                raise QueryError(f"the column {name!r} holds no numbers, so it has no Pareto front")
-        return [v if v is None else sign * v for sign, v in zip(signs, values, strict=True)]
-
-    return front(rows, losses)
 
 
 def _mappings(rows: Rows) -> list[dict[str, Any]]:

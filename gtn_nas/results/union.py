@@ -53,13 +53,14 @@ class Union:
 
         It is empty where all of a run have the same one, since the window function is slow.
         """
-        budgets = [run.spread.budgets for run in self._runs]
+        budgets = [run.view("candidates").spread.budgets for run in self._runs]
         largest = f" QUALIFY row_number() OVER (PARTITION BY {RUN}, key ORDER BY budget DESC) = 1"
-        return largest if any(least != most for least, most in budgets) else ""
+        return largest if any(len(set(ends)) > 1 for ends in budgets) else ""
 
     def comparable(self) -> bool:
         """Tell whether all candidates have one ``evaluation_id``, so that scores compare."""
-        ids = {known for run in self._runs for known in run.spread.evaluation_ids}
+        spreads = [run.view("candidates").spread for run in self._runs]
+        ids = {known for spread in spreads for known in spread.evaluation_ids}
         return len(ids - {None}) <= 1
 
     def rows_at(self, table: str, positions: Sequence[Position], names: Sequence[str]) -> Query:

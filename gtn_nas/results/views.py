@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -26,6 +26,14 @@ class ForeignPart(Exception):
 
 
 @dataclass(frozen=True)
+class Spread:
+    """What differs between candidates of one run: its first and last in order; none of others."""
+
+    budgets: tuple[int | None, ...] = ()
+    evaluation_ids: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True)
 class View:
     """One table.
 
@@ -33,18 +41,12 @@ class View:
         select: SQL that gives the columns, ``PART`` and ``ROW``; times are UTC without a time zone,
             which DuckDB can hand to Python without a further package.
         types: SQL type of every column, known ones first.
+        spread: what differs between candidates.
     """
 
     select: str
     types: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What differs between candidates of one run: the first and the last in order, if any."""
-
-    budgets: tuple[int | None, int | None] = (None, None)
-    evaluation_ids: tuple[str | None, str | None] = (None, None)
+    spread: Spread = field(default_factory=Spread)
 
 
 class Views:
@@ -54,16 +56,12 @@ class Views:
         folder: the run folder, for messages.
         files: the part files of every table.
         sandbox: a database that may read them.
-
-    Attributes:
-        spread: of the candidates, once they were viewed.
     """
 
     def __init__(
         self, folder: Place, files: Mapping[str, Sequence[Path]], sandbox: Sandbox
     ) -> None:
         self.folder, self.sandbox = folder, sandbox
-        self.spread = Spread()
         self._files = {table: list(paths) for table, paths in files.items()}
         self._views: dict[str, View] = {}
 
@@ -120,14 +118,14 @@ class Views:
             f"SELECT c.*, l.latency_ms FROM ({candidates.select}) AS c "
             f"LEFT JOIN (SELECT key, latency_ms FROM ({measured})) AS l USING (key)"
         )
-        return View(select, {**candidates.types, "latency_ms": "DOUBLE"})
+        types = {**candidates.types, "latency_ms": "DOUBLE"}
+        return replace(candidates, select=select, types=types)
 
     def _open(self, table: str, files: Sequence[Path]) -> View:
         known = columns(KINDS[table])
         if not files:
-            return _viewed(
-                f"(SELECT {_nulls({**known, PART: 'BIGINT', ROW: 'BIGINT'})} LIMIT 0)", known
-            )
+            nothing = _nulls({**known, PART: "BIGINT", ROW: "BIGINT"})
+            return _viewed(f"(SELECT {nothing} LIMIT 0)", known)
         found = self._types(files)
         if any(found.get(name, "") != known[name] for name in required(KINDS[table])) or any(
             found.get(name, sql_type) != sql_type for name, sql_type in known.items()
@@ -135,13 +133,14 @@ class Views:
             raise ForeignPart
         types = {**known, **found}
         complete = _completed(files, found, types)
-        return _viewed(f"(SELECT * FROM {complete}{self._only_firsts(table, complete)})", types)
+        firsts, spread = self._only_firsts(table, complete)
+        return replace(_viewed(f"(SELECT * FROM {complete}{firsts})", types), spread=spread)
 
     def _types(self, files: Sequence[Path]) -> dict[str, str]:
         _, described = self.sandbox.fetch(f"DESCRIBE SELECT * FROM {_source(files)}")
         return {name: sql_type for name, sql_type, *_ in described}
 
-    def _only_firsts(self, table: str, source: str) -> str:
+    def _only_firsts(self, table: str, source: str) -> tuple[str, Spread]:
         """Check a table in one pass; return the SQL that drops duplicates, if there are any.
 
         The window function that drops them is several times as slow as the count that finds them,
@@ -150,8 +149,8 @@ class Views:
         kind = KINDS[table]
         same = ", ".join(identity(kind))
         filled = [f"count({name})" for name in required(kind)]
-        spread = [f"{f}({n})" for n in ("budget", "evaluation_id") for f in ("min", "max")]
-        asked = ", ".join(filled + (spread if table == "candidates" else []))
+        ends = [f"{f}({n})" for n in ("budget", "evaluation_id") for f in ("min", "max")]
+        asked = ", ".join(filled + (ends if table == "candidates" else []))
         _, [(rows, distinct, version, *found)] = self.sandbox.fetch(
             f"SELECT count(*), count(DISTINCT hash({same})), max(schema_version), {asked} "
             f"FROM {source}"
@@ -163,12 +162,10 @@ class Views:
             )
         if min(found[: len(filled)]) < rows:
             raise ForeignPart
-        if table == "candidates":
-            least, most, first_id, last_id = found[len(filled) :]
-            self.spread = Spread((least, most), (first_id, last_id))
+        budgets, ids = found[len(filled) : len(filled) + 2], found[len(filled) + 2 :]
         first = "tell_index" if table == "candidates" else "created_at"
         unique = f" QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY {first}) = 1"
-        return unique if distinct < rows else ""
+        return unique if distinct < rows else "", Spread(tuple(budgets), tuple(ids))
 
 
 def _source(files: Sequence[Path]) -> str:

@@ -13,9 +13,10 @@ import typer
 from typer.testing import CliRunner
 
 from gtn_nas.architecture import Architecture
-from gtn_nas.cli.query import Question, Select, print_query, query
+from gtn_nas.cli.query import print_query, query
 from gtn_nas.errors import ConfigError, QueryError, RunFolderError
 from gtn_nas.results.parts import to_table, write_part
+from gtn_nas.results.selection import Selection
 from gtn_nas.results.store import RunStore
 from gtn_nas.trial import Record, Status, Trial
 
@@ -40,7 +41,7 @@ def run(tmp_path):
 
 
 def show(*runs: Path | str, format: str = "table", **question: object) -> None:
-    print_query(runs, Question(**question), format)
+    print_query(runs, Selection(**question), format)
 
 
 def test_a_table_shows_the_best_first(run, capsys):
@@ -145,7 +146,7 @@ def test_rows_of_several_runs_carry_their_names(run, other, capsys, tmp_path):
 
 def test_sql_is_shown_in_its_own_order_and_columns(run, other, capsys):
     sql = "SELECT run, count(*) AS n, max(params) AS params FROM candidates GROUP BY 1 ORDER BY 1"
-    print_query([run, other], Select(sql))
+    print_query([run, other], sql)
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
         ["run", "n", "params"],
         ["other", "2", "506,145"],
@@ -159,7 +160,7 @@ def test_sql_is_shown_in_its_own_order_and_columns(run, other, capsys):
 )
 @pytest.mark.parametrize("format", ["table", "csv", "json"])
 def test_any_value_is_shown(run, capsys, value, format):
-    print_query([run], Select(f"SELECT {value} AS params, '[]' AS choices"), format)
+    print_query([run], f"SELECT {value} AS params, '[]' AS choices", format)
     out = capsys.readouterr().out
     assert "params" in out
     if format == "json":
@@ -171,14 +172,22 @@ def test_parquet_goes_to_stdout(run, capfdbinary):
     table = pq.read_table(io.BytesIO(capfdbinary.readouterr().out))
     assert table["key"].to_pylist() == [candidate(i).key for i in range(3)]
     assert str(table.schema.field("created_at").type) == "timestamp[us, tz=UTC]"
-    print_query([run], Select("SELECT 1 AS one"), "parquet")
+    print_query([run], "SELECT 1 AS one", "parquet")
     table = pq.read_table(io.BytesIO(capfdbinary.readouterr().out))
     assert table.to_pylist() == [{"one": 1}]
 
 
+def test_a_terminal_gets_neither_parquet_nor_what_could_steer_it(run, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show(run, format="csv", where="status = 'failed'", columns=["error"])
+    assert capsys.readouterr().out == 'error\n"[red]a [31m b, ""c"""\n'
+    with pytest.raises(ConfigError, match="redirect it: --format parquet > FILE"):
+        show(run, format="parquet")
+
+
 def test_what_parquet_cannot_hold_is_said_before_anything_is_written(run, capfdbinary):
     with pytest.raises(QueryError, match="Parquet cannot hold this"):
-        print_query([run], Select("SELECT INTERVAL 1 DAY AS i"), "parquet")
+        print_query([run], "SELECT INTERVAL 1 DAY AS i", "parquet")
     assert capfdbinary.readouterr().out == b""
 
 
@@ -278,8 +287,9 @@ def test_watching_ends_when_nobody_writes_the_run(run_main, run):
 
 LIGHT = """
 import sys
-from gtn_nas.cli.query import Question, print_query
-print_query([sys.argv[1]], Question(top=1), sys.argv[2])
+from gtn_nas.cli.query import print_query
+from gtn_nas.results.selection import Selection
+print_query([sys.argv[1]], Selection(top=1), sys.argv[2])
 heavy = {"pandas", "pyarrow", "numpy", "scipy", "torch", "ray", "pydantic"}
 heavy |= set() if sys.argv[2] == "table" else {"rich.table"}
 print(sorted(heavy & set(sys.modules)), file=sys.stderr)

@@ -10,6 +10,7 @@ from gtn_nas.errors import QueryError, RunFolderError
 from gtn_nas.results.layout import part_files
 from gtn_nas.results.parts import to_table, write_part
 from gtn_nas.results.query import load_run, load_runs
+from gtn_nas.results.selection import Selection
 from gtn_nas.results.store import RunStore
 from gtn_nas.trial import SCHEMA_VERSION, Status
 
@@ -66,9 +67,8 @@ def test_tables_are_arrow_where_asked_for(runs):
     assert table["created_at"][0].as_py() == record(0).created_at
     assert table["params"].to_pylist() == list(runs.candidates()["params"])
     assert runs.finals("arrow")["key"].to_pylist() == [record(3).key]
-    assert runs.table(top=2, columns=["run", "key"]).to_pylist() == runs.query(
-        top=2, columns=["run", "key"]
-    )
+    few = {"top": 2, "columns": ["run", "key"]}
+    assert runs.selected_table(Selection(**few)).to_pylist() == runs.query(**few)
     with pytest.raises(QueryError, match="pandas or arrow, and not 'polars'"):
         runs.candidates("polars")
 
@@ -80,6 +80,16 @@ def test_duplicates_and_budgets_count_within_a_run(runs, tmp_path):
     assert sorted(found(rows)) == [("a", 0), ("a", 1), ("a", 2), ("b", 2), ("b", 3), ("b", 4)]
     assert [row["budget"] for row in rows if found([row]) == [("b", 3)]] == [64]
     assert runs.sql("SELECT count(*) AS n FROM candidates") == [{"n": 7}]
+
+
+def test_a_wrong_query_changes_nothing_for_the_next(runs, tmp_path):
+    more = [replace(record(i), budget=64) for i in (0, 1)]
+    write_part(tmp_path / "a" / "candidates" / "part-00.parquet", to_table(more, "a"))
+    assert len(runs.query()) == 6
+    with pytest.raises(QueryError):
+        runs.sql("SELECT error('x') FROM candidates")
+    runs._tables.drop_damaged()  # as after an error that a damaged part could have caused
+    assert len(runs.query()) == 6
 
 
 def test_latencies_of_one_run_are_those_of_its_rows(runs, tmp_path):
