@@ -28,7 +28,7 @@ FORMATS = ("table", "csv", "json", "parquet")
 RunNames = Annotated[
     list[str],
     typer.Argument(
-        metavar="RUN...",
+        metavar="RUN",
         help="Run folders, URIs like s3://bucket/runs/x, or patterns like 'runs/*'.",
     ),
 ]
