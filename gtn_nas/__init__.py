@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from gtn_nas.config import PretrainConfig, SearchConfig
     from gtn_nas.errors import GtnNasError
     from gtn_nas.pretraining import Pretraining
-    from gtn_nas.results.query import Run, load_run
+    from gtn_nas.results.query import Run, load_run, load_runs
+    from gtn_nas.results.reader import Runs
     from gtn_nas.searching import SearchResult, search
     from gtn_nas.spaces.base import SearchSpace
 
@@ -25,10 +26,12 @@ __all__ = [
     "PretrainConfig",
     "Pretraining",
     "Run",
+    "Runs",
     "SearchConfig",
     "SearchResult",
     "SearchSpace",
     "load_run",
+    "load_runs",
     "search",
 ]
 
@@ -38,10 +41,12 @@ _MODULES = {
     "PretrainConfig": "config",
     "Pretraining": "pretraining",
     "Run": "results.query",
+    "Runs": "results.reader",
     "SearchConfig": "config",
     "SearchResult": "searching",
     "SearchSpace": "spaces.base",
     "load_run": "results.query",
+    "load_runs": "results.query",
     "search": "searching",
 }
 

@@ -189,11 +189,11 @@ class BucketPath:
         return [str(info.path)[len(self.key) + 1 :] for info in found if info.is_file]
 
     def folders(self) -> list[str]:
-        """Return the names of the folders in this folder."""
+        """Return the names of the folders in this one."""
         from pyarrow.fs import FileSelector, FileType
 
-        below = FileSelector(self.key, allow_not_found=True)
-        found = self.bucket.ask(f"cannot list {self}", lambda files: files.get_file_info(below))
+        inside = FileSelector(self.key, allow_not_found=True)
+        found = self.bucket.ask(f"cannot list {self}", lambda files: files.get_file_info(inside))
         return [str(info.base_name) for info in found if info.type == FileType.Directory]
 
     def read_bytes(self) -> bytes:

@@ -76,6 +76,15 @@ class Evaluation:
         """Training steps of a candidate."""
         return self.settings.real_steps if self.lesson is None else self.lesson.steps
 
+    @property
+    def images(self) -> dict[str, object]:
+        """What a reader of the run needs to build its networks: shapes of images, and classes."""
+        return {
+            "image_shape": list(self.dataset.image_shape),
+            "proxy_image_shape": list(self.proxy_dataset.image_shape),
+            "classes": list(self.dataset.classes),
+        }
+
     def factory(self) -> Evaluator:
         """Return what makes the scoring function in each worker."""
         dataset = self.proxy_dataset

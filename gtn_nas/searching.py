@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.config import SearchConfig, refuse_changes
@@ -232,30 +232,21 @@ class Search:
     def _store(self) -> RunStore:
         """Create the run, or open it and check that nothing its scores depend on has changed."""
         identity = self.evaluation.identity
-        details = {**identity, **self._about()}
+        facts = {**identity, **self.evaluation.images, "versions": versions()}
         if not self.resume:
             store = RunStore.create(self.folder, to_yaml(self.config))
-            store.append_event("start", details=details)
+            store.append_event("start", details=facts)
             store.flush()
             return store
         store = RunStore.open(self.folder)
         try:
             _refuse_other_identity(store, identity)
             store.save_config(to_yaml(self.config))
-            store.append_event("resume", details=details)
+            store.append_event("resume", details=facts)
         except BaseException:
             store.close()
             raise
         return store
-
-    def _about(self) -> dict[str, Any]:
-        """Return what a reader of the run wants to know beside its configuration."""
-        dataset = self.evaluation.proxy_dataset
-        return {
-            "image_shape": dataset.image_shape,
-            "classes": dataset.classes,
-            "versions": versions(),
-        }
 
 
 def goals_of(config: SearchConfig) -> Goals:

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from gtn_nas import SearchConfig, load_run, search
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import ConfigError, GtnNasError, RunFolderError, TeacherError, UnknownNameError
-from gtn_nas.spaces import get_space
 from gtn_nas.training.train import evaluate
 from gtn_nas.trial import Status
 
@@ -60,7 +59,7 @@ def test_a_search_leaves_a_ranking_finals_and_weights_that_can_be_used(config):
     dataset = load_dataset("digits")
     weights = config.out / winner.weights
     architecture = load_run(config.out).architecture(winner.key)
-    network = get_space("conv_chain").build(architecture, (1, 8, 8), 10, "final")
+    network = architecture.build()
     network.load_state_dict(load_file(weights))
     accuracy, _ = evaluate(network, dataset, dataset.test)
     assert accuracy == pytest.approx(winner.test_accuracy)

@@ -13,6 +13,7 @@ import typer
 
 from gtn_nas.cli import pretrain, search, validate_proxy
 from gtn_nas.cli.options import settings
+from gtn_nas.cli.output import printable
 
 if TYPE_CHECKING:
     from gtn_nas.jobs.packing import Command
@@ -97,7 +98,7 @@ def status(name: JobName, address: Address = None) -> None:
     job = _server(address).job(name)
     typer.echo(f"{job.id}: {_state(job)} after {_took(job)}: {job.command}")
     if job.status == "FAILED" and job.message:
-        typer.echo(_printable(job.message.strip().splitlines()[-1]))
+        typer.echo(printable(job.message.strip().splitlines()[-1]))
 
 
 @app.command("logs")
@@ -185,8 +186,3 @@ def _took(job: Job) -> str:
     if job.started is None:
         return "-"
     return f"{((job.ended or datetime.now(UTC)) - job.started).total_seconds():.0f} s"
-
-
-def _printable(text: str) -> str:
-    """Return what a cluster said without what could steer a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from gtn_nas.cli import job, listing, pretrain, query, report, search, serve, validate_proxy
+from gtn_nas.cli import (
+    compact,
+    compare,
+    job,
+    listing,
+    pretrain,
+    query,
+    report,
+    search,
+    serve,
+    status,
+    validate_proxy,
+)
+from gtn_nas.cli.output import printable
 from gtn_nas.cli.signals import INTERRUPTED, exit_code
 from gtn_nas.errors import GtnNasError
 
@@ -23,6 +36,9 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("validate-proxy")(validate_proxy.validate_proxy)
 app.add_typer(job.app, name="job")
 app.command("query")(query.query)
+app.command("status")(status.status)
+app.command("compare")(compare.compare)
+app.command("compact")(compact.compact)
 app.command("report")(report.report)
 app.command("serve")(serve.serve)
 app.command("spaces")(listing.spaces)
@@ -50,5 +66,6 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    typer.echo(f"error: {message}", err=True)
+    lines = map(printable, f"error: {message}".split("\n"))  # names and errors hold anything
+    typer.echo("\n".join(lines), err=True)
     return code

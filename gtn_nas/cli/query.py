@@ -1,31 +1,41 @@
-"""``gtn-nas query``: look at a run's candidates."""
+"""``gtn-nas query``: look at the candidates of a run, or of several."""
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-import sys
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gtn_nas.cli.output import warnings_on_stderr
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from gtn_nas.results.reader import Rows, Runs
+    from gtn_nas.results.selection import Selection
+
 COLUMNS = ("key", "proxy_accuracy", "proxy_loss", "params", "flops", "status", "choices")
-"""What a table shows unless told otherwise."""
+"""What a table shows unless told otherwise; of several runs, also the run."""
 
-MAX_TEXT = 60
-"""Characters of a text that a table shows."""
+TOP = 10
+"""How many candidates a table shows unless told otherwise."""
 
-FORMATS = ("table", "csv", "json")
+FORMATS = ("table", "csv", "json", "parquet")
 
-Row = Mapping[str, Any]
+RunNames = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN",
+        help="Run folders, URIs like s3://bucket/runs/x, or patterns like 'runs/*'.",
+    ),
+]
 
 
 def query(
-    run: Annotated[str, typer.Argument(help="Run folder, or a URI like s3://bucket/runs/x.")],
+    runs: RunNames,
     top: Annotated[
         int | None, typer.Option(help="How many at most. [default: 10 as a table, else all]")
     ] = None,
@@ -40,98 +50,105 @@ def query(
         str | None,
         typer.Option(help="Show the Pareto front of columns, e.g. proxy_accuracy,params."),
     ] = None,
-    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+    sql: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead, one SELECT over the tables candidates, finals, events and latencies."
+        ),
+    ] = None,
+    format: Annotated[
+        str, typer.Option(help="table, csv, json, or parquet, to be redirected into a file.")
+    ] = "table",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Refresh the table until the runs have ended.")
+    ] = False,
 ) -> None:
-    """Show a run's candidates, best first."""
-    if format == "table" and top is None:
-        top = 10
-    names, goals = _names(columns), _names(pareto)
-    print_query(run, top=top, where=where, columns=names, sort=sort, pareto=goals, format=format)
+    """Show the candidates of runs, best first, also while they are searched."""
+    from gtn_nas.errors import ConfigError
+    from gtn_nas.results.selection import Selection
+
+    selection = Selection(top, where, _names(columns), sort, _names(pareto))
+    if sql is not None and selection != Selection():
+        raise ConfigError("--sql stands alone; put the condition, order and limit into the SELECT")
+    print_query(runs, selection if sql is None else sql, format, watch=watch)
 
 
 def print_query(
-    run: str | Path,
+    names: Sequence[str | Path],
+    asked: Selection | str,
+    format: str = "table",
     *,
-    top: int | None,
-    where: str | None,
-    columns: list[str] | None,
-    sort: str | None,
-    format: str,
-    pareto: list[str] | None = None,
+    watch: bool = False,
 ) -> None:
-    """Print a run's candidates to stdout.
+    """Print candidates of runs, or what a SELECT gives, to stdout.
 
     Args:
-        run: run folder, or its URI.
-        top: how many at most; all by default.
-        where: SQL condition on the columns.
-        columns: columns to print; for a table some by default, else all.
-        sort: columns to sort by instead of the run's ranking.
-        format: ``table`` to look at, ``csv`` or ``json`` (a list of objects) to go on with.
-        pareto: print only the Pareto front of these columns.
+        names: run folders, URIs or patterns.
+        asked: which candidates, or one SELECT.
+        format: ``table`` to look at; ``csv``, ``json`` (a list of objects) or ``parquet`` to go on
+            with.
+        watch: print the table again and again, until the runs have ended.
 
     Raises:
-        ConfigError: the format is unknown.
-        RunFolderError: there is no run.
-        QueryError: a condition or a column is wrong.
+        ConfigError: the format is unknown, or does not suit where stdout goes.
+        RunFolderError: a name is none of a run, or a pattern matches none.
+        QueryError: what is asked is wrong.
     """
-    from gtn_nas.errors import UnknownNameError
-    from gtn_nas.results.query import load_run
+    from gtn_nas.cli import rows
+    from gtn_nas.errors import ConfigError, UnknownNameError
+    from gtn_nas.results.query import load_runs
 
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
-    if format == "table":
-        columns = columns or list(dict.fromkeys(["key", *(pareto or ()), *COLUMNS]))
-    names, rows = load_run(run).rows(top, where, columns, sort, pareto)
-    if format == "table":
-        _print_table(names, rows)
-    elif format == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([_plain(value) for value in row] for row in rows)
-    else:
-        objects = [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
-        print(json.dumps(objects, indent=1, allow_nan=False))
+    if watch and format != "table":
+        raise ConfigError("--watch refreshes a table; leave out --format")
+    if format == "parquet":
+        rows.require_no_terminal()
+    with warnings_on_stderr():
+        runs = load_runs(*names)
+        if format == "parquet":
+            rows.print_parquet(
+                runs.sql_table(asked) if isinstance(asked, str) else runs.selected_table(asked)
+            )
+        elif format == "csv":
+            rows.print_csv(_answer(runs, asked))
+        elif format == "json":
+            rows.print_json(_answer(runs, asked))
+        else:
+            _show_table(runs, asked, watch=watch)
+
+
+def _answer(runs: Runs, asked: Selection | str) -> Rows:
+    return runs.sql_rows(asked) if isinstance(asked, str) else runs.selected(asked)
+
+
+def _show_table(runs: Runs, asked: Selection | str, *, watch: bool) -> None:
+    from gtn_nas.cli.output import table_console
+    from gtn_nas.cli.rows import table_of
+
+    ranked = not isinstance(asked, str)
+    if not isinstance(asked, str):
+        asked = _in_short(asked, several=len(runs.folders) > 1)
+
+    def table() -> Table:
+        return table_of(_answer(runs, asked), ranked=ranked)
+
+    if not watch:
+        table_console().print(table())
+        return
+    from gtn_nas.cli.watching import watched
+    from gtn_nas.results.lock import holder_of
+
+    watched(table, lambda: any(holder_of(folder) for folder in runs.folders))
+
+
+def _in_short(selection: Selection, *, several: bool) -> Selection:
+    """Return the same for a table to look at: some columns, and not too many candidates."""
+    run = ["run"] if several else []
+    columns = list(dict.fromkeys([*run, "key", *(selection.pareto or ()), *COLUMNS]))
+    top = TOP if selection.top is None else selection.top
+    return replace(selection, top=top, columns=selection.columns or columns)
 
 
 def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",")] if text else None
-
-
-def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from gtn_nas.cli.output import table_console
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("rank", justify="right", no_wrap=True)
-    for name in names:
-        numbers = any(isinstance(row[names.index(name)], int | float) for row in rows)
-        table.add_column(Text(name), justify="right" if numbers else "left", no_wrap=True)
-    for rank, row in enumerate(rows, start=1):
-        table.add_row(str(rank), *(Text(_short(n, v)) for n, v in zip(names, row, strict=True)))
-    table_console().print(table)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value that JSON has: no times, and neither NaN nor infinity."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _short(name: str, value: Any) -> str:
-    """Return a value in a few printable characters (errors may hold anything)."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if name in {"params", "flops"}:
-        return f"{value:,}"
-    if name == "choices":
-        value = " ".join(f"{n}={v}" for n, v in json.loads(value).items())
-    text = "".join(c if c.isprintable() else " " for c in str(_plain(value)))
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"

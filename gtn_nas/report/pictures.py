@@ -82,7 +82,7 @@ class Pictures:
                 f"This run's search space is the module {name!r}, whose code would be executed; "
                 f"name it again to allow that: --space {name}"
             )
-        shape, classes = snapshot.about.get("image_shape"), snapshot.about.get("classes")
+        shape, classes = snapshot.about.get("proxy_image_shape"), snapshot.about.get("classes")
         if shape is None or not (_is_shape(shape) and isinstance(classes, list) and classes):
             raise GtnNasError("The run does not say of which size its images are.")
         return get_space(name), (shape[0], shape[1], shape[2]), len(classes)

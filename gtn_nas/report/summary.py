@@ -12,7 +12,7 @@ from gtn_nas.results.ranking import DEFAULT
 from gtn_nas.trial import Status
 from gtn_nas.versions import versions
 
-ABOUT = ("image_shape", "classes", "versions")
+ABOUT = ("image_shape", "proxy_image_shape", "classes", "versions")
 """What a run's start tells beside the fingerprints of what its scores depend on."""
 
 

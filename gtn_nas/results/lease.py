@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from gtn_nas.bucket import OUTAGE_S, BucketPath
 from gtn_nas.errors import EnvironmentFailure, RunFolderError, StoreError
 from gtn_nas.files import TEMPORARY
+from gtn_nas.results.holder import Holder
 from gtn_nas.results.layout import LOCK
 
 log = logging.getLogger(__name__)
@@ -146,6 +147,7 @@ class Lease:
 
     def _write(self) -> None:
         lease, now = {"owner": self._owner, "renewed_at": f"{datetime.now(UTC)}"}, self._clock()
+        lease |= json.loads(Holder.this_process().to_json())
         self._file.write_bytes(json.dumps(lease).encode())
         self._renewed_at = now
 
@@ -156,3 +158,20 @@ class Lease:
 
     def _refusal(self) -> RunFolderError:
         return RunFolderError(f"another process writes {self._folder}; wait until it is done")
+
+
+def lease_holder(folder: BucketPath) -> Holder | None:
+    """Return who holds a folder's lease, if anyone does.
+
+    A reader writes nothing, so it compares the store's clock with its own; where they differ by
+    more than half a minute, it is wrong about an owner that has just died or just begun.
+
+    Raises:
+        StoreError: the bucket does not answer.
+    """
+    file = folder / LOCK
+    with suppress(FileNotFoundError):
+        age_s = (datetime.now(UTC) - file.modified()).total_seconds()
+        if age_s < LIFETIME_S:
+            return Holder.from_json(file.read_bytes())
+    return None

@@ -183,11 +183,13 @@ def _group(standing: Sequence[str]) -> str:
 
 
 def _sql_rank(column: str, standing: Sequence[str]) -> str:
-    """Return the SQL of a candidate's rank among those of equal standing."""
-    group = _group(standing)
+    """Return the SQL of a candidate's rank among those of equal standing.
+
+    It is the mean of the first and the last place of its equals, which both come of one sort.
+    """
     order = _sql_order(column, lower_ranks_first(column))
-    peers = f"count(*) OVER (PARTITION BY {group}, {_sql_finite(column)})"
-    return f"(rank() OVER (PARTITION BY {group} ORDER BY {order}) + ({peers} - 1) / 2.0)"
+    window = f"(PARTITION BY {_group(standing)} ORDER BY {order})"
+    return f"((rank() OVER {window} + count(*) OVER {window}) / 2.0)"
 
 
 def within(limits: Sequence[Limit], columns: Collection[str]) -> str:

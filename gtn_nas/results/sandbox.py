@@ -17,7 +17,7 @@ import duckdb
 from gtn_nas.errors import QueryError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 TIMEOUT_S = 30.0
 MEMORY_MB = 700
@@ -54,6 +54,7 @@ class Sandbox:
             "memory_limit": f"'{MEMORY_MB}MB'",
             "temp_directory": "''",
             "parquet_metadata_cache": "true",
+            "enable_progress_bar": "false",  # it would be drawn on stdout
             "allowed_paths": f"[{', '.join(literal(name) for name in sorted(allowed))}]",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -82,15 +83,15 @@ class Sandbox:
             rows = [tuple(map(_in_utc, row)) for row in rows]
         return [column[0] for column in columns], rows
 
-    def frame(self, sql: str) -> pd.DataFrame:
-        """Run one statement and return its result with pandas, which this imports.
+    def arrow(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """Run one statement and return its result as an Arrow table; this imports pyarrow.
 
         Raises:
             QueryError: it takes too long or too much memory.
             duckdb.Error: it is wrong, or a file is.
         """
         with self._limits():
-            return self._connection.execute(sql).df()
+            return self._connection.sql(sql, params=list(parameters)).to_arrow_table()
 
     def expression(self, text: str) -> str:
         """Return a condition as DuckDB understood it, having checked that it is just one.

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -17,9 +17,20 @@ from gtn_nas.results.sandbox import Sandbox, literal, pattern
 from gtn_nas.results.schema import KINDS, columns, identity, required
 from gtn_nas.trial import SCHEMA_VERSION
 
+PART, ROW = "_part", "_row"
+"""Beside its columns, a table has these: the place of a row's file among the files, and in it."""
+
 
 class ForeignPart(Exception):
     """Some part of a table holds something else."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What differs between candidates of one run: its first and last in order; none of others."""
+
+    budgets: tuple[int | None, ...] = ()
+    evaluation_ids: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -27,13 +38,15 @@ class View:
     """One table.
 
     Attributes:
-        select: SQL that gives the rows; times are UTC without a time zone, which DuckDB can hand
-            to Python without a further package.
-        columns: names of the columns, known ones first.
+        select: SQL that gives the columns, ``PART`` and ``ROW``; times are UTC without a time zone,
+            which DuckDB can hand to Python without a further package.
+        types: SQL type of every column, known ones first.
+        spread: what differs between candidates.
     """
 
     select: str
-    columns: Sequence[str]
+    types: Mapping[str, str]
+    spread: Spread = field(default_factory=Spread)
 
 
 class Views:
@@ -42,15 +55,17 @@ class Views:
     Args:
         folder: the run folder, for messages.
         files: the part files of every table.
+        sandbox: a database that may read them.
 
     Attributes:
         skipped: what was left out, in words.
     """
 
-    def __init__(self, folder: Place, files: Mapping[str, Sequence[Path]]) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Place, files: Mapping[str, Sequence[Path]], sandbox: Sandbox
+    ) -> None:
+        self.folder, self.sandbox = folder, sandbox
         self.skipped: list[str] = []
-        self.sandbox = Sandbox([file for table in files.values() for file in table])
         self._files = {table: list(paths) for table, paths in files.items()}
         self._views: dict[str, View] = {}
 
@@ -63,31 +78,22 @@ class Views:
         """
         if table not in self._views:
             opened = self._open(table, self._files[table])
-            timed = table == "candidates" and self._files["latencies"]
-            self._views[table] = self._with_latency(opened) if timed else opened
+            self._views[table] = self._with_latency(opened) if self._timed(table) else opened
         return self._views[table]
 
-    def _with_latency(self, candidates: View) -> View:
-        measured = self.view("latencies").select
-        select = (
-            f"SELECT c.*, l.latency_ms FROM ({candidates.select}) AS c "
-            f"LEFT JOIN ({measured}) AS l USING (key)"
-        )
-        return View(select, [*candidates.columns, "latency_ms"])
+    def excerpt(self, table: str, parts: Sequence[int]) -> View:
+        """Return the view of a few parts, which were checked as a part of the whole.
 
-    def largest_budget(self) -> str:
-        """Return the SQL that leaves of each candidate the row of its largest budget.
-
-        It is empty where all have the same one, since the window function is slow.
+        Args:
+            table: the table's name.
+            parts: values of ``PART``; in the excerpt they count from 0, in this order.
         """
-        budgets = f"SELECT min(budget) < max(budget) FROM ({self.view('candidates').select})"
-        _, [(several,)] = self.sandbox.fetch(budgets)
-        largest = " QUALIFY row_number() OVER (PARTITION BY key ORDER BY budget DESC) = 1"
-        return largest if several else ""
-
-    def create(self, table: str) -> None:
-        """Make a table known to SQL under its name."""
-        self.sandbox.fetch(f"CREATE OR REPLACE VIEW {table} AS {self.view(table).select}")
+        whole = self.view(table)
+        files = [self._files[table][part] for part in parts]
+        timed = self._timed(table)
+        own = {n: t for n, t in whole.types.items() if not (timed and n == "latency_ms")}
+        rows = _viewed(_completed(files, self._types(files), own), own)
+        return self._with_latency(rows) if timed else rows
 
     def drop_damaged(self) -> bool:
         """Read every part in full, leave out and name those that fail, and tell if any did."""
@@ -108,27 +114,38 @@ class Views:
                     found = True
         return found
 
+    def _timed(self, table: str) -> bool:
+        return table == "candidates" and bool(self._files["latencies"])
+
+    def _with_latency(self, candidates: View) -> View:
+        measured = self.view("latencies").select
+        select = (
+            f"SELECT c.*, l.latency_ms FROM ({candidates.select}) AS c "
+            f"LEFT JOIN (SELECT key, latency_ms FROM ({measured})) AS l USING (key)"
+        )
+        types = {**candidates.types, "latency_ms": "DOUBLE"}
+        return replace(candidates, select=select, types=types)
+
     def _open(self, table: str, files: Sequence[Path]) -> View:
-        kind = KINDS[table]
-        known = columns(kind)
+        known = columns(KINDS[table])
         if not files:
-            nulls = ", ".join(f"NULL::{sql_type} AS {n}" for n, sql_type in known.items())
-            return View(_in_utc(f"(SELECT {nulls} WHERE false)", known), list(known))
-        source = _source(files)
-        _, described = self.sandbox.fetch(f"DESCRIBE SELECT * FROM {source}")
-        types = {name: sql_type for name, sql_type, *_ in described}
-        if any(types.get(name, "") != known[name] for name in required(kind)) or any(
-            types.get(name, sql_type) != sql_type for name, sql_type in known.items()
+            nothing = _nulls({**known, PART: "BIGINT", ROW: "BIGINT"})
+            return _viewed(f"(SELECT {nothing} LIMIT 0)", known)
+        found = self._types(files)
+        if any(found.get(name, "") != known[name] for name in required(KINDS[table])) or any(
+            found.get(name, sql_type) != sql_type for name, sql_type in known.items()
         ):
             raise ForeignPart
-        missing = {n: sql_type for n, sql_type in known.items() if n not in types}
-        nulls = "".join(f", NULL::{sql_type} AS {n}" for n, sql_type in missing.items())
-        complete = f"(SELECT *{nulls} FROM {source})"
-        unique = f"(SELECT * FROM {complete}{self._only_firsts(table, complete)})"
-        names = [*known, *(name for name in types if name not in known)]
-        return View(_in_utc(unique, names), names)
+        types = {**known, **found}
+        complete = _completed(files, found, types)
+        firsts, spread = self._only_firsts(table, complete)
+        return replace(_viewed(f"(SELECT * FROM {complete}{firsts})", types), spread=spread)
 
-    def _only_firsts(self, table: str, source: str) -> str:
+    def _types(self, files: Sequence[Path]) -> dict[str, str]:
+        _, described = self.sandbox.fetch(f"DESCRIBE SELECT * FROM {_source(files)}")
+        return {name: sql_type for name, sql_type, *_ in described}
+
+    def _only_firsts(self, table: str, source: str) -> tuple[str, Spread]:
         """Check a table in one pass; return the SQL that drops duplicates, if there are any.
 
         The window function that drops them is several times as slow as the count that finds them,
@@ -136,9 +153,11 @@ class Views:
         """
         kind = KINDS[table]
         same = ", ".join(identity(kind))
-        filled = ", ".join(f"count({name})" for name in required(kind))
-        _, [(rows, distinct, version, *filled_rows)] = self.sandbox.fetch(
-            f"SELECT count(*), count(DISTINCT hash({same})), max(schema_version), {filled} "
+        filled = [f"count({name})" for name in required(kind)]
+        ends = [f"{f}({n})" for n in ("budget", "evaluation_id") for f in ("min", "max")]
+        asked = ", ".join(filled + (ends if table == "candidates" else []))
+        _, [(rows, distinct, version, *found)] = self.sandbox.fetch(
+            f"SELECT count(*), count(DISTINCT hash({same})), max(schema_version), {asked} "
             f"FROM {source}"
         )
         if version is not None and version > SCHEMA_VERSION:
@@ -146,11 +165,12 @@ class Views:
                 f"{self.folder} was written with schema version {version}, and this gtn-nas reads "
                 f"up to {SCHEMA_VERSION}; install a newer one"
             )
-        if min(filled_rows) < rows:
+        if min(found[: len(filled)]) < rows:
             raise ForeignPart
+        budgets, ids = found[len(filled) : len(filled) + 2], found[len(filled) + 2 :]
         first = "tell_index" if table == "candidates" else "created_at"
         unique = f" QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY {first}) = 1"
-        return unique if distinct < rows else ""
+        return unique if distinct < rows else "", Spread(tuple(budgets), tuple(ids))
 
 
 def _source(files: Sequence[Path]) -> str:
@@ -158,6 +178,19 @@ def _source(files: Sequence[Path]) -> str:
     return f"read_parquet([{listed}], union_by_name = true)"
 
 
-def _in_utc(source: str, names: Sequence[str] | Mapping[str, str]) -> str:
-    shown = (f"timezone('UTC', {n}) AS {n}" if n == "created_at" else quoted(n) for n in names)
-    return f"SELECT {', '.join(shown)} FROM {source}"
+def _completed(files: Sequence[Path], found: Collection[str], types: Mapping[str, str]) -> str:
+    """Return the SQL source of some files, with columns that they lack and the places of rows."""
+    missing = {name: sql_type for name, sql_type in types.items() if name not in found}
+    nulls = f", {_nulls(missing)}" if missing else ""
+    where = f"file_index::BIGINT AS {PART}, file_row_number AS {ROW}"
+    return f"(SELECT *{nulls}, {where} FROM {_source(files)})"
+
+
+def _nulls(types: Mapping[str, str]) -> str:
+    return ", ".join(f"NULL::{sql_type} AS {quoted(name)}" for name, sql_type in types.items())
+
+
+def _viewed(source: str, types: Mapping[str, str]) -> View:
+    """Return the view of a source, its times in UTC."""
+    shown = [f"timezone('UTC', {n}) AS {n}" if n == "created_at" else quoted(n) for n in types]
+    return View(f"SELECT {', '.join([*shown, PART, ROW])} FROM {source}", types)

@@ -10,7 +10,8 @@ from gtn_nas.results.store import RunStore
 from ..results.samples import record
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["search", "pretrain", "job", "query", "spaces", "datasets", "teachers"]
+READERS = ["query", "status", "compare", "compact"]
+COMMANDS = ["search", "pretrain", "job", *READERS, "spaces", "datasets", "teachers"]
 MAIN = "from gtn_nas.cli.main import main; main()"
 PLAIN = os.environ | {"TERM": "dumb", "COLUMNS": "100"}
 
@@ -106,6 +107,11 @@ def loaded(*arguments: object) -> str:
 @pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)], ids=" ".join)
 def test_help_loads_nothing_heavy(command):
     assert loaded(*command, "--help") == "[]\n"
+
+
+@pytest.mark.parametrize("command", ["status", "query"])
+def test_a_look_at_a_run_loads_nothing_heavy(run, command):
+    assert loaded(command, run) == "[]\n"
 
 
 @pytest.mark.parametrize("command", ["spaces", "datasets", "teachers"])

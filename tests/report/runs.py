@@ -52,7 +52,7 @@ def write_hostile_run(folder: Path) -> Path:
     ]
     with RunStore.create(folder, json.dumps({"dataset": EVIL, "space": "conv_chain"})) as store:
         classes = [EVIL, "plain"]
-        about = {"classes": classes, "image_shape": [1, 8, 8], "versions": {EVIL: EVIL}}
+        about = {"classes": classes, "proxy_image_shape": [1, 8, 8], "versions": {EVIL: EVIL}}
         store.append_event("start", details=about | {"data": EVIL})
         store.append_candidates(records)
         store.append_event("worker_left", details={"reason": EVIL})

@@ -59,7 +59,7 @@ def test_a_space_of_ones_own_is_imported_only_when_it_is_named_again(own_space):
 def test_choices_that_are_none_of_the_space_are_not_built(tmp_path):
     folder = write_run(tmp_path / "run", [record(0)])  # of a space "cells"
     with RunStore.open(folder) as store:
-        about = {"image_shape": [1, 8, 8], "classes": ["a", "b"]}
+        about = {"proxy_image_shape": [1, 8, 8], "classes": ["a", "b"]}
         store.append_event("start", details=about)
     (picture,) = Pictures().architectures(snapshot_of(folder))["drawn"]
     assert "cannot be drawn" in picture["missing"]
@@ -69,7 +69,7 @@ def test_choices_that_are_none_of_the_space_are_not_built(tmp_path):
 def test_a_run_that_does_not_know_its_images_draws_nothing(tmp_path, shape):
     folder = write_run(tmp_path / "run", [record(0)])
     with RunStore.open(folder) as store:
-        store.append_event("start", details={"image_shape": shape, "classes": ["a", "b"]})
+        store.append_event("start", details={"proxy_image_shape": shape, "classes": ["a", "b"]})
     assert "size its images" in Pictures().architectures(snapshot_of(folder))["missing"]
 
 

@@ -68,7 +68,7 @@ def test_a_query_reaches_nothing_but_the_tables(folder, other):
 
 def test_copies_go_with_the_run(folder):
     run = load_run(str(folder))
-    (copy,) = run._copies.local({"finals": part_files(folder, "finals")})["finals"]
+    (copy,) = run._copies[0].local({"finals": part_files(folder, "finals")})["finals"]
     assert copy.is_file()
     del run
     assert not copy.exists()

@@ -1,0 +1,185 @@
+"""Two runs beside each other: what differs, who found the better network, how far they agree."""
+
+# ruff: noqa: S608 - every query is our own
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gtn_nas.results.query import Run
+from gtn_nas.results.reader import Runs
+from gtn_nas.results.settings import Ranking
+from gtn_nas.trial import Status
+
+LEAST = 3
+"""Shared candidates below which a rank correlation says nothing."""
+
+INCIDENTAL = frozenset({"out", "data_dir", "address"})
+"""Settings that say where things are, and change nothing that is found."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which of two runs found the better network by one measure.
+
+    Attributes:
+        measure: what it goes by.
+        first: key and value of the first run's best, if any.
+        second: that of the second run.
+        better: 1 or 2; ``None`` where they are even or cannot be compared.
+        why_not: why they cannot be compared.
+    """
+
+    measure: str
+    first: tuple[str, float | None] | None = None
+    second: tuple[str, float | None] | None = None
+    better: int | None = None
+    why_not: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs beside each other.
+
+    Attributes:
+        runs: their folders or URIs.
+        settings: settings that differ, with the values of both.
+        facts: what else scores depend on and differs: data, teacher, source of the space.
+        by_validation: who trained the better network fully.
+        by_score: who found the better candidate.
+        evaluated: candidates that each evaluated well.
+        shared: candidates that both did.
+        top: length of the two lists whose overlap is counted.
+        top_shared: how many stand among the first ``top`` of both.
+        spearman: rank correlation of the two rankings on what they share; ``None`` for too few.
+    """
+
+    runs: tuple[str, str]
+    settings: dict[str, tuple[Any, Any]]
+    facts: dict[str, tuple[Any, Any]]
+    by_validation: Verdict
+    by_score: Verdict
+    evaluated: tuple[int, int]
+    shared: int
+    top: int
+    top_shared: int
+    spearman: float | None
+
+
+def compare(first: Run, second: Run, top: int = 10) -> Comparison:
+    """Compare two runs; either may still be running.
+
+    Args:
+        first: one run.
+        second: another one.
+        top: how many of the best of each are looked for among the other's.
+
+    Raises:
+        RunFolderError: a configuration is damaged.
+        StoreError: a bucket does not answer.
+    """
+    facts = first.facts, second.facts
+    rankings = _keys(first), _keys(second)
+    shared = set(rankings[0]) & set(rankings[1])
+    best = set(rankings[0][:top]) & set(rankings[1][:top])
+    return Comparison(
+        runs=(str(first.folder), str(second.folder)),
+        settings=_differences(first.config, second.config, INCIDENTAL),
+        facts=_differences(*facts, frozenset()),
+        by_validation=_by_validation(first, second, *facts),
+        by_score=_by_score(first, second),
+        evaluated=(len(rankings[0]), len(rankings[1])),
+        shared=len(shared),
+        top=top,
+        top_shared=len(best),
+        spearman=_spearman(rankings, shared),
+    )
+
+
+def _differences(
+    first: dict[str, Any], second: dict[str, Any], ignored: frozenset[str]
+) -> dict[str, tuple[Any, Any]]:
+    names = [name for name in {**first, **second} if name not in ignored]
+    pairs = {name: (first.get(name), second.get(name)) for name in names}
+    return {name: (a, b) for name, (a, b) in pairs.items() if a != b}
+
+
+def _by_validation(
+    first: Run, second: Run, facts: dict[str, Any], other_facts: dict[str, Any]
+) -> Verdict:
+    """Compare the best finals, which is fair where they were validated on the same images."""
+    measure = "validation_accuracy"
+    images = [(f.get("data"), f.get("split")) for f in (facts, other_facts)]
+    if images[0] != images[1]:
+        return Verdict(measure, why_not="they were validated on different images")
+    finals = _best_final(first), _best_final(second)
+    if None in finals:
+        return Verdict(measure, *finals, why_not="not both have fully trained networks")
+    return Verdict(measure, *finals, better=_higher(finals))
+
+
+def _by_score(first: Run, second: Run) -> Verdict:
+    """Rank the candidates of both together, which is fair where they were evaluated alike."""
+    ranking, other = Ranking.of(first.config), Ranking.of(second.config)
+    measure = ranking.rank_by
+    if ranking.rank_by != other.rank_by:
+        why = f"they rank by different scores ({ranking.rank_by} and {other.rank_by})"
+        return Verdict(measure, why_not=why)
+    if ranking != other:
+        return Verdict(measure, why_not="they have different limits")
+    ids = [_evaluation_ids(run) for run in (first, second)]
+    if len(ids[0] | ids[1]) > 1:
+        why = "their evaluation_id differs: proxies, teacher, data or search space are not the same"
+        return Verdict(measure, why_not=why)
+    one, two = _best_key(first), _best_key(second)
+    if one is None or two is None:
+        return Verdict(measure, why_not="not both have candidates that succeeded")
+    both = Runs([first.folder, second.folder])
+    (best,) = both.query(top=1, where=f"status = '{Status.OK}'", columns=["key"])
+    better = 1 if best["key"] == one else 2
+    return Verdict(measure, (one, None), (two, None), None if one == two else better)
+
+
+def _best_final(run: Run) -> tuple[str, float | None] | None:
+    rows = run.sql(
+        "SELECT key, validation_accuracy FROM finals "
+        f"WHERE status = '{Status.OK}' AND validation_accuracy IS NOT NULL "
+        "ORDER BY validation_accuracy DESC, validation_loss NULLS LAST, key LIMIT 1"
+    )
+    return (rows[0]["key"], rows[0]["validation_accuracy"]) if rows else None
+
+
+def _higher(finals: tuple[tuple[str, float | None] | None, ...]) -> int | None:
+    first, second = (final[1] if final and final[1] is not None else 0.0 for final in finals)
+    if first == second:
+        return None
+    return 1 if first > second else 2
+
+
+def _best_key(run: Run) -> str | None:
+    rows = run.query(top=1, where=f"status = '{Status.OK}'", columns=["key"])
+    return rows[0]["key"] if rows else None
+
+
+def _evaluation_ids(run: Run) -> set[str]:
+    rows = run.sql("SELECT DISTINCT evaluation_id AS id FROM candidates")
+    return {str(row["id"]) for row in rows}
+
+
+def _keys(run: Run) -> list[str]:
+    """Return the candidates that succeeded, best first."""
+    rows = run.query(where=f"status = '{Status.OK}'", columns=["key"])
+    return list(dict.fromkeys(str(row["key"]) for row in rows))
+
+
+def _spearman(rankings: tuple[list[str], list[str]], shared: set[str]) -> float | None:
+    if len(shared) < LEAST:
+        return None
+    import numpy as np
+
+    from gtn_nas.results.rank_statistics import spearman
+
+    places = [{key: -place for place, key in enumerate(ranking)} for ranking in rankings]
+    keys = sorted(shared)
+    first, second = (np.array([place[key] for key in keys], float) for place in places)
+    return spearman(first, second)

@@ -1,0 +1,116 @@
+"""Which candidates are wanted, in which order, and what of them."""
+
+# ruff: noqa: S608 - names are checked and quoted, and the sandbox holds what a user writes
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gtn_nas.errors import QueryError
+from gtn_nas.files import Place
+from gtn_nas.results.columns import quoted
+from gtn_nas.results.pareto import front
+from gtn_nas.results.ranking import lower_is_better, order_by, within
+from gtn_nas.results.settings import common_ranking
+from gtn_nas.results.terms import known, sort_terms
+from gtn_nas.results.union import RUN, Query, Union
+from gtn_nas.results.views import PART, ROW
+from gtn_nas.trial import Status
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which candidates are wanted, best first.
+
+    A candidate that was evaluated at several budgets appears with the largest of them that fulfils
+    the condition.
+
+    Attributes:
+        top: how many at most; all by default.
+        where: SQL condition on the columns, e.g. ``"params < 50000 AND status = 'ok'"``.
+        columns: names of the columns to return; all by default.
+        sort: columns to sort by instead, as in SQL: ``"params, proxy_accuracy DESC"``.
+        pareto: columns whose Pareto front is returned alone: of candidates that succeeded within
+            the run's limits, at the largest budget there is.
+    """
+
+    top: int | None = None
+    where: str | None = None
+    columns: Sequence[str] | None = None
+    sort: str | None = None
+    pareto: Sequence[str] | None = None
+
+    def query(self, tables: Union, folders: Sequence[Place]) -> Query:
+        """Return its SQL.
+
+        Where few rows of many are wanted, they are found by the columns that decide it alone, and
+        then fetched: sorting whole rows takes twice as long.
+
+        Args:
+            tables: of the runs.
+            folders: their folders.
+
+        Raises:
+            QueryError: something of it is wrong, or the runs have no common order.
+        """
+        if self.top is not None and self.top < 0:
+            raise QueryError(f"top must not be negative, and is {self.top}")
+        types = tables.view("candidates").types
+        names = [known(name, types) for name in self.columns or types]
+        goals = [known(name, types) for name in self.pareto or ()]
+        if self.top is None and not goals:
+            return self._sorted(tables, folders, names), []
+        limit = "" if goals else f" LIMIT {self.top}"
+        position = [RUN, PART, ROW]
+        _, found = tables.sandbox.fetch(self._sorted(tables, folders, position + goals) + limit)
+        if goals:
+            found = _front(found, goals)[: self.top]
+        return tables.rows_at("candidates", [(row[0], row[1], row[2]) for row in found], names)
+
+    def _sorted(self, tables: Union, folders: Sequence[Place], shown: Sequence[str]) -> str:
+        """Return the SQL of some columns of all candidates that may be wanted, in their order."""
+        view = tables.view("candidates")
+        condition = f"({tables.sandbox.expression(self.where)})" if self.where else "true"
+        chosen = f"SELECT * FROM candidates WHERE {condition}{tables.largest_budget()}"
+        if self.pareto:
+            kept = within(common_ranking(folders).limits, view.types)
+            chosen = (
+                f"SELECT * FROM ({chosen}) WHERE status = '{Status.OK}' AND {kept} "
+                "QUALIFY budget = max(budget) OVER ()"
+            )
+        return (
+            f"WITH candidates AS NOT MATERIALIZED ({view.select}) "
+            f"SELECT {', '.join(map(quoted, shown))} FROM ({chosen}) "
+            f"ORDER BY {self._order(tables, folders)}"
+        )
+
+    def _order(self, tables: Union, folders: Sequence[Place]) -> str:
+        """Return the terms of the ``ORDER BY``."""
+        types = tables.view("candidates").types
+        if self.sort:
+            # What ties is in any order that is always the same.
+            return f"{sort_terms(self.sort, types)}, {RUN}, key, tell_index"
+        if not tables.comparable():
+            warnings.warn(
+                "the runs evaluated their candidates differently (see evaluation_id): their scores "
+                "do not compare",
+                stacklevel=2,
+            )
+        ranking = common_ranking(folders)
+        return f"{order_by(ranking.rank_by, types, ranking.limits)}, {RUN}"
+
+
+def _front(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return the rows of the Pareto front of their last columns."""
+    signs = [1 if lower_is_better(column) else -1 for column in columns]
+
+    def losses(row: tuple[Any, ...]) -> list[float | None]:
+        values = row[-len(columns) :]
+        for name, value in zip(columns, values, strict=True):
+            if not isinstance(value, int | float | None):
+                raise QueryError(f"the column {name!r} holds no numbers, so it has no Pareto front")
+        return [v if v is None else sign * v for sign, v in zip(signs, values, strict=True)]
+
+    return front(rows, losses)

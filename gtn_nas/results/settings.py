@@ -1,0 +1,77 @@
+"""What runs were asked for, as their readers need it: without the libraries that validate it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gtn_nas.errors import QueryError, RunFolderError
+from gtn_nas.files import Place
+from gtn_nas.results.layout import CONFIG
+from gtn_nas.results.limits import Limit
+from gtn_nas.results.ranking import DEFAULT
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What candidates are ranked by.
+
+    Attributes:
+        rank_by: the score; see ``ranking``.
+        limits: what they must keep.
+    """
+
+    rank_by: str
+    limits: tuple[Limit, ...]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Ranking:
+        """Return that of a run.
+
+        Raises:
+            ConfigError: a limit cannot be read.
+        """
+        limits = settings.get("limits") or []
+        texts = limits if isinstance(limits, list) else [limits]
+        parsed = tuple(Limit.parse(str(text)) for text in texts)
+        return cls(str(settings.get("rank_by", DEFAULT)), parsed)
+
+
+def read_settings(folder: Place) -> dict[str, Any]:
+    """Return the configuration of a run.
+
+    Raises:
+        RunFolderError: it is not a YAML mapping.
+        StoreError: it is in a bucket that does not answer.
+    """
+    import yaml
+
+    path = folder / CONFIG
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunFolderError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(settings, dict):
+        raise RunFolderError(f"{path} is not a mapping of settings")
+    return settings
+
+
+def common_ranking(folders: Sequence[Place]) -> Ranking:
+    """Return what the candidates of all runs are ranked by.
+
+    Raises:
+        QueryError: the runs differ in that.
+        RunFolderError, ConfigError: a configuration is damaged.
+    """
+    rankings = [Ranking.of(read_settings(folder)) for folder in folders]
+    for folder, ranking in zip(folders, rankings, strict=True):
+        if ranking != rankings[0]:
+            raise QueryError(
+                f"{folders[0]} and {folder} rank by different scores or limits "
+                f"({rankings[0].rank_by}, {ranking.rank_by}), so there is no common order; say "
+                "one, e.g. --sort 'proxy_accuracy DESC'"
+            )
+    return rankings[0]
