@@ -1,0 +1,286 @@
+"""What a module does, followed by ``torch.fx`` one level deep and written as Python."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+
+from gtn_nas.export.expressions import Argument, Call, Code, Expression, flat, lines, literal
+
+LONGEST_INLINE = 60
+"""Characters of an expression that is written where it is used, and not given a name."""
+DEEPEST_INLINE = 3
+"""Calls within calls that are written so."""
+
+Names = Callable[[nn.Module, Sequence[str]], dict[str, str]]
+"""Chooses what the modules at some paths below one are called as its attributes."""
+
+INFIX: Mapping[Any, str] = {
+    operator.add: "+",
+    operator.sub: "-",
+    operator.mul: "*",
+    operator.truediv: "/",
+    operator.floordiv: "//",
+    operator.matmul: "@",
+    operator.pow: "**",
+    operator.iadd: "+",
+    operator.imul: "*",
+}
+RESULTS = {"add": "total", "iadd": "total", "cat": "joined", "mul": "product", "sum": "total"}
+"""What a result is called where its operation's own name would mislead."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A method in Python, and what it uses."""
+
+    source: tuple[str, ...]
+    parts: Mapping[str, str]
+    tensors: tuple[str, ...]
+    imports: frozenset[str]
+
+
+class _OneLevel(fx.Tracer):
+    """Follows a module, and takes every module in it as a whole."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return True
+
+
+def traced(module: nn.Module, names: Names) -> Traced:
+    """Return the forward pass of a module as it is in evaluation mode.
+
+    Args:
+        module: to follow.
+        names: chooses what the modules in it are called.
+
+    Raises:
+        ValueError: it does something that cannot be written.
+        Exception: whatever the tracer or the module raises.
+    """
+    graph = _OneLevel().trace(module)
+    _drop_identities(graph, module)
+    graph.eliminate_dead_code(lambda n: n.op in ("placeholder", "output") or _is_in_place(n))
+    if any(node.op == "placeholder" and node.args for node in graph.nodes):
+        raise ValueError("its arguments have defaults")
+    called = dict.fromkeys(str(n.target) for n in graph.nodes if n.op == "call_module")
+    parts = names(module, list(called))
+    return _Writer(graph, module, parts).write()
+
+
+def _drop_identities(graph: fx.Graph, module: nn.Module) -> None:
+    for node in list(graph.nodes):
+        if node.op == "call_module" and type(module.get_submodule(str(node.target))) is nn.Identity:
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+
+
+class _Writer:
+    """Writes a graph as the body of a method, one name for what is used twice."""
+
+    def __init__(self, graph: fx.Graph, module: nn.Module, parts: Mapping[str, str]) -> None:
+        self.nodes = list(graph.nodes)
+        self.module, self.parts = module, parts
+        self.imports: set[str] = set()
+        self.tensors: list[str] = []
+        self.texts: dict[fx.Node, str] = {}
+        self.inputs = [str(n.target) for n in self.nodes if n.op == "placeholder"]
+        self.named = self._named()
+
+    def write(self) -> Traced:
+        """Return the method."""
+        body: list[str] = []
+        for node in self.nodes:
+            if node.op == "placeholder":
+                self.texts[node] = str(node.target)
+            elif node.op == "output":
+                body += lines("return ", self._returned(node), depth=1)
+            elif node in self.named:
+                expression = self._expression(node)
+                name = self._name(node)
+                body += lines(f"{name} = ", expression, depth=1)
+                self.texts[node] = name
+            else:
+                self.texts[node] = flat(self._expression(node))
+        self.imports.add("from torch import Tensor")
+        arguments = [Argument(Code("self"))]
+        arguments += [Argument(Code(f"{name}: Tensor")) for name in self.inputs]
+        result = "Tensor" if isinstance(self.nodes[-1].args[0], fx.Node) else "tuple[Tensor, ...]"
+        head = lines("def ", Call("forward", tuple(arguments)), f" -> {result}:")
+        used = dict.fromkeys(self.tensors)
+        return Traced((*head, *body), self.parts, tuple(used), frozenset(self.imports))
+
+    def _named(self) -> set[fx.Node]:
+        """Return the nodes that become statements; the others are written where they are used."""
+        every = {n for n in self.nodes if n.op not in ("placeholder", "output", "get_attr")}
+        if any(self._changes_its_input(node) for node in every):
+            return every  # the order of what is done must stay
+        named: set[fx.Node] = set()
+        sizes: dict[fx.Node, tuple[int, int]] = {}
+        for node in self.nodes:
+            inner = [sizes.get(n, (4, 0)) for n in node.all_input_nodes]
+            own = len(self.parts.get(str(node.target), "")) + 12
+            size = own + sum(length for length, _ in inner) + 4 * len(node.args)
+            depth = 1 + max((depth for _, depth in inner), default=0)
+            uses = sum(_count(node, user) for user in node.users)
+            last = uses == 1 and all(user.op == "output" for user in node.users)
+            large = size > LONGEST_INLINE or depth > DEEPEST_INLINE
+            if node in every and not last and (uses > 1 or large):
+                named.add(node)
+                size, depth = 8, 0
+            sizes[node] = (size, depth if node in every else 0)
+        return named
+
+    def _changes_its_input(self, node: fx.Node) -> bool:
+        if node.op == "call_module":
+            below = self.module.get_submodule(str(node.target)).modules()
+            return any(getattr(layer, "inplace", False) for layer in below)
+        return _is_in_place(node)
+
+    def _name(self, node: fx.Node) -> str:
+        """Return what a result is called: ``x`` as long as nobody waits for the last ``x``."""
+        taken = {self.texts[n] for n in self._awaited_after(node)}
+        if "x" not in taken:
+            return "x"
+        target = str(node.target) if node.op != "call_function" else node.target.__name__
+        base = self.parts.get(target, RESULTS.get(target, target))
+        base = f"{base}_" if keyword.iskeyword(base) else base
+        choices = (base if i == 1 else f"{base}_{i}" for i in range(1, len(self.nodes) + 2))
+        return next(name for name in choices if name not in taken and name not in self.inputs)
+
+    def _awaited_after(self, node: fx.Node) -> set[fx.Node]:
+        """Return what has a name already and is read after a node."""
+        position = self.nodes.index(node)
+        waiting = {n for n in self.texts if n in self.named or n.op == "placeholder"}
+        later = self.nodes[position + 1 :]
+        return {n for n in waiting if any(self._reads(user, n, node) for user in later)}
+
+    def _reads(self, user: fx.Node, name: fx.Node, until: fx.Node) -> bool:
+        """Tell whether a node's text mentions a name, itself or through what is written in it."""
+        for used in user.all_input_nodes:
+            if used is name:
+                return True
+            is_inside = used not in self.named and used.op != "placeholder" and used is not until
+            if is_inside and self._reads(used, name, until):
+                return True
+        return False
+
+    def _returned(self, node: fx.Node) -> Expression:
+        (value,) = node.args
+        return self._expression(value) if self._is_pending(value) else Code(self._text(value))
+
+    def _is_pending(self, value: Any) -> bool:
+        is_node = isinstance(value, fx.Node)
+        return is_node and value.op.startswith("call") and value not in self.named
+
+    def _expression(self, node: fx.Node) -> Expression:
+        args, kwargs = list(node.args), dict(node.kwargs)
+        match node.op:
+            case "get_attr":
+                self.tensors.append(str(node.target))
+                return Code(f"self.{node.target}")
+            case "call_module":
+                return self._call(f"self.{self.parts[str(node.target)]}", args, kwargs)
+            case "call_method":
+                owner = self._text(args[0], tight=True)
+                return self._call(f"{owner}.{node.target}", args[1:], kwargs)
+        if node.target is operator.getitem:
+            return Code(f"{self._text(args[0], tight=True)}[{self._index(args[1])}]")
+        if node.target is getattr:
+            return Code(f"{self._text(args[0], tight=True)}.{args[1]}")
+        if node.target in INFIX:
+            left = self._text(args[0], tight=True, before=node.target)
+            right = self._text(args[1], tight=True)  # rounding: a + (b + c) is not a + b + c
+            return Code(f"{left} {INFIX[node.target]} {right}")
+        if node.target is operator.neg:
+            return Code(f"-{self._text(args[0], tight=True)}")
+        kwargs = _without_defaults(node.target, kwargs)
+        return self._call(self._function(node.target), args, kwargs)
+
+    def _function(self, target: Any) -> str:
+        name = getattr(target, "__name__", "")
+        for text, home, statement in (
+            ("F", F, "import torch.nn.functional as F"),
+            ("torch", torch, "import torch"),
+            ("math", math, "import math"),
+        ):
+            if getattr(home, name, None) is target:
+                self.imports.add(statement)
+                return f"{text}.{name}"
+        raise ValueError(f"it calls {name or target}, which is not of torch")
+
+    def _call(self, function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+        arguments = [Argument(Code(self._text(a))) for a in args]
+        arguments += [Argument(Code(self._text(a)), name) for name, a in kwargs.items()]
+        return Call(function, tuple(arguments))
+
+    def _text(self, value: Any, *, tight: bool = False, before: Any = None) -> str:
+        """Write a value; terms are put in parentheses where they must hold together.
+
+        Args:
+            value: a node or a plain value.
+            tight: whether an operation follows or precedes.
+            before: the operation that follows.
+        """
+        if isinstance(value, fx.Node):
+            text = self.texts[value]
+            is_infix = value.target in INFIX or value.target is operator.neg
+            loose = value not in self.named and value.op == "call_function" and is_infix
+            is_sum = before is operator.add and value.target is operator.add
+            return f"({text})" if tight and loose and not is_sum else text
+        if isinstance(value, list):
+            return f"[{', '.join(map(self._text, value))}]"
+        if isinstance(value, tuple):
+            inside = ", ".join(map(self._text, value))
+            return f"({inside},)" if len(value) == 1 else f"({inside})"
+        if isinstance(value, torch.dtype):
+            self.imports.add("import torch")
+            return str(value)
+        return literal(value)
+
+    def _index(self, index: Any) -> str:
+        if isinstance(index, tuple):
+            return ", ".join(map(self._index, index))
+        if isinstance(index, slice):
+            start, stop = ("" if v is None else self._text(v) for v in (index.start, index.stop))
+            return f"{start}:{stop}" + ("" if index.step is None else f":{self._text(index.step)}")
+        return "..." if index is Ellipsis else self._text(index)
+
+
+def _without_defaults(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what a function takes for granted; the tracer names everything."""
+    try:
+        known = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # it is not of Python
+        return dict(given)
+    return {n: v for n, v in given.items() if n not in known or known[n].default is not v}
+
+
+def _is_in_place(node: fx.Node) -> bool:
+    """Tell whether an operation changes what it is given."""
+    if not node.op.startswith("call") or node.op == "call_module":
+        return False
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return name.endswith("_") or bool(node.kwargs.get("inplace")) or name == "setitem"
+
+
+def _count(node: fx.Node, user: fx.Node) -> int:
+    """Return how often a user reads a node."""
+    found = 0
+
+    def visit(argument: fx.Node) -> fx.Node:
+        nonlocal found
+        found += argument is node
+        return argument
+
+    fx.node.map_arg((user.args, user.kwargs), visit)
+    return found
