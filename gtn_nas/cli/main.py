@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from gtn_nas.cli import job, listing, pretrain, query, search, validate_proxy
+from gtn_nas.cli import export, job, listing, pretrain, query, search, validate_proxy
 from gtn_nas.cli.signals import INTERRUPTED, exit_code
 from gtn_nas.errors import GtnNasError
 
@@ -23,6 +23,7 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("validate-proxy")(validate_proxy.validate_proxy)
 app.add_typer(job.app, name="job")
 app.command("query")(query.query)
+app.command("export")(export.export)
 app.command("spaces")(listing.spaces)
 app.command("datasets")(listing.datasets)
 app.command("teachers")(listing.teachers)

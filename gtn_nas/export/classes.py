@@ -17,6 +17,7 @@ from gtn_nas.export.expressions import (
     Code,
     Expression,
     Number,
+    flat,
     literal,
     numbers_in,
     skeleton,
@@ -68,7 +69,7 @@ class Class:
         columns: dict[tuple[str, tuple[Any, ...]], list[int]] = {}
         for place in range(len(self.rows[0])):
             values = tuple(row[place].value for row in self.rows)
-            if len(set(values)) > 1 and not self._is_same_padding(place):
+            if len(set(values)) > 1 and self._half_of(place) is None:
                 role = self._role(place)
                 kind = "channels" if role in OF_CHANNELS else role
                 columns.setdefault((kind, values), []).append(place)
@@ -93,12 +94,12 @@ class Class:
             for place in places:
                 texts[place] = Code(name)
         for place in range(len(texts)):
-            kernel = self._is_same_padding(place)
-            if kernel and isinstance(texts[kernel], Code):
-                texts[place] = Code(f"{texts[kernel].text} // 2")
+            kernel = self._half_of(place)
+            if kernel is not None:
+                texts[place] = Code(f"{flat(texts[kernel])} // 2")
         return texts
 
-    def _is_same_padding(self, place: int) -> int | None:
+    def _half_of(self, place: int) -> int | None:
         """Return the place of the kernel size of which some padding is always half."""
         if self._role(place) != "padding":
             return None
@@ -212,7 +213,7 @@ class Classes:
         if _is_container(module):
             inside = tuple(Argument(self._made(layer)) for layer in module.children())
             if isinstance(module, nn.ModuleList):
-                return Call("nn.ModuleList", (Argument(Call("", inside, "[]")),))
+                return Call("nn.ModuleList", (Argument(Call("", inside, ("[", "]"))),))
             return Call("nn.Sequential", inside, one_a_line=len(inside) > 1)
         cls = torch_class(module)
         return torch_call(module, cls or type(module))

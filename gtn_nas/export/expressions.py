@@ -59,7 +59,7 @@ class Call:
 
     function: str
     arguments: tuple[Argument, ...]
-    brackets: str = "()"
+    brackets: tuple[str, str] = ("(", ")")
     one_a_line: bool = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import keyword
 import math
@@ -24,18 +25,22 @@ DEEPEST_INLINE = 3
 Names = Callable[[nn.Module, Sequence[str]], dict[str, str]]
 """Chooses what the modules at some paths below one are called as its attributes."""
 
-INFIX: Mapping[Any, str] = {
-    operator.add: "+",
-    operator.sub: "-",
-    operator.mul: "*",
-    operator.truediv: "/",
-    operator.floordiv: "//",
-    operator.matmul: "@",
-    operator.pow: "**",
-    operator.iadd: "+",
-    operator.imul: "*",
+INFIX: Mapping[Any, tuple[str, int]] = {
+    operator.add: ("+", 1),
+    operator.iadd: ("+", 1),
+    operator.sub: ("-", 1),
+    operator.mul: ("*", 2),
+    operator.imul: ("*", 2),
+    operator.truediv: ("/", 2),
+    operator.floordiv: ("//", 2),
+    operator.matmul: ("@", 2),
+    operator.neg: ("-", 3),
+    operator.pow: ("**", 4),
 }
-RESULTS = {"add": "total", "iadd": "total", "cat": "joined", "mul": "product", "sum": "total"}
+"""How operations are written, and how tightly they hold their terms together."""
+TIGHTEST = 5
+
+RESULTS = {"add": "total", "iadd": "total", "cat": "joined", "mul": "product", "sub": "difference"}
 """What a result is called where its operation's own name would mislead."""
 
 
@@ -106,8 +111,8 @@ class _Writer:
                 body += lines("return ", self._returned(node), depth=1)
             elif node in self.named:
                 expression = self._expression(node)
-                name = self._name(node)
-                body += lines(f"{name} = ", expression, depth=1)
+                name = self._name(node) if node.users else ""
+                body += lines(f"{name} = " if name else "", expression, depth=1)
                 self.texts[node] = name
             else:
                 self.texts[node] = flat(self._expression(node))
@@ -151,9 +156,11 @@ class _Writer:
         taken = {self.texts[n] for n in self._awaited_after(node)}
         if "x" not in taken:
             return "x"
-        target = str(node.target) if node.op != "call_function" else node.target.__name__
-        base = self.parts.get(target, RESULTS.get(target, target))
-        base = f"{base}_" if keyword.iskeyword(base) else base
+        target = node.target if isinstance(node.target, str) else node.target.__name__
+        if target == "getattr":
+            target = str(node.args[1])
+        base = self.parts.get(target, RESULTS.get(target, target)).rstrip("_")
+        base = f"{base}_" if keyword.iskeyword(base) or hasattr(builtins, base) else base
         choices = (base if i == 1 else f"{base}_{i}" for i in range(1, len(self.nodes) + 2))
         return next(name for name in choices if name not in taken and name not in self.inputs)
 
@@ -176,11 +183,9 @@ class _Writer:
 
     def _returned(self, node: fx.Node) -> Expression:
         (value,) = node.args
-        return self._expression(value) if self._is_pending(value) else Code(self._text(value))
-
-    def _is_pending(self, value: Any) -> bool:
-        is_node = isinstance(value, fx.Node)
-        return is_node and value.op.startswith("call") and value not in self.named
+        if isinstance(value, fx.Node) and value.op.startswith("call") and value not in self.named:
+            return self._expression(value)
+        return Code(self._text(value))
 
     def _expression(self, node: fx.Node) -> Expression:
         args, kwargs = list(node.args), dict(node.kwargs)
@@ -191,18 +196,20 @@ class _Writer:
             case "call_module":
                 return self._call(f"self.{self.parts[str(node.target)]}", args, kwargs)
             case "call_method":
-                owner = self._text(args[0], tight=True)
+                owner = self._text(args[0], TIGHTEST)
                 return self._call(f"{owner}.{node.target}", args[1:], kwargs)
         if node.target is operator.getitem:
-            return Code(f"{self._text(args[0], tight=True)}[{self._index(args[1])}]")
+            return Code(f"{self._text(args[0], TIGHTEST)}[{self._index(args[1])}]")
         if node.target is getattr:
-            return Code(f"{self._text(args[0], tight=True)}.{args[1]}")
+            return Code(f"{self._text(args[0], TIGHTEST)}.{args[1]}")
         if node.target in INFIX:
-            left = self._text(args[0], tight=True, before=node.target)
-            right = self._text(args[1], tight=True)  # rounding: a + (b + c) is not a + b + c
-            return Code(f"{left} {INFIX[node.target]} {right}")
-        if node.target is operator.neg:
-            return Code(f"-{self._text(args[0], tight=True)}")
+            sign, tightness = INFIX[node.target]
+            if node.target is operator.neg:
+                return Code(f"-{self._text(args[0], tightness)}")
+            is_power = node.target is operator.pow
+            left = self._text(args[0], tightness + is_power)
+            right = self._text(args[1], tightness + 1)  # rounding: a + (b + c) is not a + b + c
+            return Code(f"{left} {sign} {right}")
         kwargs = _without_defaults(node.target, kwargs)
         return self._call(self._function(node.target), args, kwargs)
 
@@ -223,20 +230,15 @@ class _Writer:
         arguments += [Argument(Code(self._text(a)), name) for name, a in kwargs.items()]
         return Call(function, tuple(arguments))
 
-    def _text(self, value: Any, *, tight: bool = False, before: Any = None) -> str:
-        """Write a value; terms are put in parentheses where they must hold together.
-
-        Args:
-            value: a node or a plain value.
-            tight: whether an operation follows or precedes.
-            before: the operation that follows.
-        """
+    def _text(self, value: Any, tightness: int = 0) -> str:
+        """Write a value; in parentheses if its terms hold together less than is needed."""
         if isinstance(value, fx.Node):
             text = self.texts[value]
-            is_infix = value.target in INFIX or value.target is operator.neg
-            loose = value not in self.named and value.op == "call_function" and is_infix
-            is_sum = before is operator.add and value.target is operator.add
-            return f"({text})" if tight and loose and not is_sum else text
+            is_written = value not in self.named and value.op == "call_function"
+            is_loose = is_written and INFIX.get(value.target, ("", TIGHTEST))[1] < tightness
+            return f"({text})" if is_loose else text
+        if isinstance(value, int | float) and value < 0 and tightness > 1:
+            return f"({literal(value)})"
         if isinstance(value, list):
             return f"[{', '.join(map(self._text, value))}]"
         if isinstance(value, tuple):
