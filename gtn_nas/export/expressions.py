@@ -142,7 +142,8 @@ def lines(before: str, expression: Expression, after: str = "", depth: int = 0) 
     for argument, count in _runs(_written(expression)):
         keyword = f"{argument.keyword}=" if argument.keyword else ""
         one = lines(keyword, argument.value, ",", depth + 1)
-        if count >= REPEATED and len(one) == 1:
+        is_layer = isinstance(argument.value, Call) and len(one) == 1
+        if is_layer and count >= REPEATED:
             text = f"*({flat(argument.value)} for _ in range({count})),"
             body.append(INDENT * (depth + 1) + text)
         else:

@@ -128,7 +128,9 @@ class _Writer:
         """Return the nodes that become statements; the others are written where they are used."""
         every = {n for n in self.nodes if n.op not in ("placeholder", "output", "get_attr")}
         if any(self._changes_its_input(node) for node in every):
-            return every  # the order of what is done must stay
+            *_, last_step, output = self.nodes
+            is_returned = output.all_input_nodes == [last_step]
+            return every - {last_step} if is_returned else every  # what is done in order stays so
         named: set[fx.Node] = set()
         sizes: dict[fx.Node, tuple[int, int]] = {}
         for node in self.nodes:

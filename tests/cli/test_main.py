@@ -10,7 +10,7 @@ from gtn_nas.results.store import RunStore
 from ..results.samples import record
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["search", "pretrain", "job", "query", "spaces", "datasets", "teachers"]
+COMMANDS = ["search", "pretrain", "job", "query", "export", "spaces", "datasets", "teachers"]
 MAIN = "from gtn_nas.cli.main import main; main()"
 PLAIN = os.environ | {"TERM": "dumb", "COLUMNS": "100"}
 

@@ -66,7 +66,7 @@ class Blocks(nn.Module):
 
 
 class Attention(nn.Module):
-    """Patches, a learned position, one layer of attention, a class token that is not a parameter."""
+    """Patches with learned positions, a layer of attention, and a scale that is not saved."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
