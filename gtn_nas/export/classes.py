@@ -25,9 +25,9 @@ from gtn_nas.export.expressions import (
 from gtn_nas.export.forwards import Forward, forward_of
 from gtn_nas.export.layers import (
     arguments_of,
+    base_of,
     made_again,
     tensors_of,
-    torch_base,
     torch_call,
     torch_class,
 )
@@ -175,7 +175,7 @@ class Classes:
             if kind not in found:
                 name = self._name(module)
                 about = self.about if module is self.network else _about(type(module))
-                found[kind] = Class(name, _base(module), members, forward, about)
+                found[kind] = Class(name, base_of(module), members, forward, about)
             numbers = [n for _, expression in members for n in numbers_in(expression)]
             found[kind].rows.append(numbers)
             self._homes[module] = found[kind], numbers
@@ -183,7 +183,7 @@ class Classes:
 
     def _members(self, module: nn.Module) -> list[tuple[str, Expression]]:
         """Return the statements of ``__init__``; the first makes what the class is made from."""
-        forward, base = self.forwards[module], _base(module)
+        forward, base = self.forwards[module], base_of(module)
         members: list[tuple[str, Expression]] = [
             ("", Call("super().__init__", arguments_of(module, base)))
         ]
@@ -230,14 +230,9 @@ def _is_container(module: nn.Module) -> bool:
     return is_list or (isinstance(module, nn.Sequential) and torch_class(module) is nn.Sequential)
 
 
-def _base(module: nn.Module) -> type[nn.Module]:
-    """Return the class that a module's own is written from; torch's only for a single layer."""
-    return nn.Module if list(module.children()) else torch_base(module)
-
-
 def _tensors_of_base(module: nn.Module) -> set[str]:
     """Return the parameters and buffers that the class it is made from brings along."""
-    base = _base(module)
+    base = base_of(module)
     return set() if base is nn.Module else set(made_again(module, base).state_dict())
 
 

@@ -13,12 +13,18 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from gtn_nas.errors import ConfigError, EnvironmentFailure, RunFolderError, UnknownNameError
+from gtn_nas.errors import (
+    ConfigError,
+    EnvironmentFailure,
+    ExportError,
+    RunFolderError,
+    UnknownNameError,
+)
 from gtn_nas.export import own_space
 from gtn_nas.export.check import TOLERANCES, differences
 from gtn_nas.export.documents import FILES, architecture_json, preprocess_py, readme
 from gtn_nas.export.onnx_file import write_onnx
-from gtn_nas.export.source import source_of
+from gtn_nas.export.source import Source, source_of
 from gtn_nas.export.trained import Trained, load_trained
 
 FORMATS = tuple(TOLERANCES)
@@ -86,13 +92,7 @@ def export(
 def _write(folder: Path, trained: Trained, formats: tuple[str, ...]) -> None:
     """Write all files of an export."""
     if "pytorch" in formats:
-        key, (channels, height, width) = trained.architecture.key, trained.images.shape
-        source = source_of(
-            trained.network,
-            f"The network {key}, as plain PyTorch; README.md says how to use it.",
-            f"Maps normalised images (N, {channels}, {height}, {width}) to logits "
-            f"(N, {len(trained.images.classes)}).",
-        )
+        source = _source(trained)
         (folder / "model.py").write_text(source.text, encoding="utf-8")
         tensors = _tensors(trained.network)
         weights = {there: tensors[here].contiguous() for here, there in source.names.items()}
@@ -104,6 +104,20 @@ def _write(folder: Path, trained: Trained, formats: tuple[str, ...]) -> None:
     told = own_space.copy_module(trained.space, folder) if ":" in trained.spec else None
     text = readme(trained, os.listdir(folder), told)
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _source(trained: Trained) -> Source:
+    key, (channels, height, width) = trained.architecture.key, trained.images.shape
+    classes = len(trained.images.classes)
+    images = f"(N, {channels}, {height}, {width})"
+    try:
+        return source_of(
+            trained.network,
+            f"The network {key}, as plain PyTorch; README.md says how to use it.",
+            f"Maps normalised images {images} to logits (N, {classes}).",
+        )
+    except ExportError as error:
+        raise ExportError(f"{error}; --formats onnx leaves model.py out") from error
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import nn
 
 from gtn_nas.errors import ExportError, one_line
 from gtn_nas.export.expressions import literal
-from gtn_nas.export.layers import torch_base
+from gtn_nas.export.layers import base_of, tensors_of
 from gtn_nas.export.tracing import Names, traced
 
 
@@ -74,9 +74,7 @@ def forward_of(module: nn.Module, names: Names) -> Forward:
 
 def _traced(module: nn.Module, names: Names) -> Forward:
     found = traced(module, names)
-    tensors = dict(module.named_parameters(recurse=False)) | dict(
-        module.named_buffers(recurse=False)
-    )
+    tensors = tensors_of(module)
     unknown = [name for name in found.tensors if "." not in name and name not in tensors]
     if unknown:
         raise ValueError(f"{unknown[0]} is a tensor, but neither parameter nor buffer")
@@ -107,9 +105,7 @@ def _as_written(module: nn.Module, names: Names) -> Forward:
             constants[name] = value
         else:
             raise _NotAlone(repr(name))
-    tensors = dict(module.named_parameters(recurse=False)) | dict(
-        module.named_buffers(recurse=False)
-    )
+    tensors = tensors_of(module)
     parts = {name: name for name, _ in module.named_children()}
     return Forward(
         tuple(source.splitlines()),
@@ -147,7 +143,8 @@ def _import_of(name: str, value: Any) -> str | None:
 
 def _values(module: nn.Module, tree: ast.Module, known: set[str]) -> dict[str, Any]:
     """Return the plain values of attributes that a method reads."""
-    base = torch_base(module)
+    base = base_of(module)
+    given = set() if base is nn.Module else set(inspect.signature(base).parameters)
     values = {}
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
@@ -156,18 +153,12 @@ def _values(module: nn.Module, tree: ast.Module, known: set[str]) -> dict[str, A
         if node.value.id != "self" or name in known or name == "training":
             continue
         value = getattr(module, name, None)
-        of_base = name in _arguments(base) or (value is not None and hasattr(base, name))
-        if of_base:
-            continue
+        if name in given or (value is not None and hasattr(base, name)):
+            continue  # the class that it is made from has it as well
         if not hasattr(module, name) or not _is_plain(value):
             raise _NotAlone(f"self.{name}")
         values[name] = value
     return values
-
-
-def _arguments(base: type[nn.Module]) -> set[str]:
-    """Return what a class of ``torch.nn`` is given, and keeps under that name."""
-    return set() if base is nn.Module else set(inspect.signature(base).parameters)
 
 
 def _is_plain(value: Any) -> bool:

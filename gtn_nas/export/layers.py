@@ -31,6 +31,11 @@ def torch_base(layer: nn.Module) -> type[nn.Module]:
     return next(classes, nn.Module)
 
 
+def base_of(module: nn.Module) -> type[nn.Module]:
+    """Return the class that a module's own is written from; torch's only for a single layer."""
+    return nn.Module if list(module.children()) else torch_base(module)
+
+
 def torch_class(layer: nn.Module) -> type[nn.Module] | None:
     """Return the class of ``torch.nn`` whose forward pass a layer has, unless it has its own."""
     base = torch_base(layer)
@@ -39,11 +44,8 @@ def torch_class(layer: nn.Module) -> type[nn.Module] | None:
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     """Return a module's own parameters and buffers, without those of modules in it."""
-    parameters, buffers = (
-        module.named_parameters(recurse=False),
-        module.named_buffers(recurse=False),
-    )
-    return {**dict(parameters), **dict(buffers)}
+    tensors: dict[str, Tensor] = dict(module.named_parameters(recurse=False))
+    return tensors | dict(module.named_buffers(recurse=False))
 
 
 def torch_call(layer: nn.Module, cls: type[nn.Module]) -> Call:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from textwrap import indent
+from typing import Any
 
 from torch import nn
 
+from gtn_nas.errors import ExportError
 from gtn_nas.export.classes import Class, Classes
 from gtn_nas.export.expressions import (
     INDENT,
@@ -52,7 +54,7 @@ def source_of(network: nn.Module, title: str, about: str) -> Source:
         ExportError: a layer cannot be written as plain PyTorch; the message names it.
     """
     classes = Classes(network, about)
-    constants = {n: v for c in classes.all for n, v in c.forward.constants.items()}
+    constants = _constants(classes.all)
     blocks = [_head(title, classes.all)]
     if constants:
         blocks.append("\n".join(f"{name} = {literal(v)}" for name, v in sorted(constants.items())))
@@ -60,6 +62,19 @@ def source_of(network: nn.Module, title: str, about: str) -> Source:
     for cls in classes.all:
         text += f"\n\n\n{_class(cls)}"
     return Source(f"{text}\n", classes.tensor_names())
+
+
+def _constants(classes: Iterable[Class]) -> dict[str, Any]:
+    """Return the global values that methods use."""
+    found: dict[str, Any] = {}
+    for cls in classes:
+        for name, value in cls.forward.constants.items():
+            if found.setdefault(name, value) != value:
+                raise ExportError(
+                    f"the network cannot be written as one module: {name} is {value!r} in that of "
+                    f"{cls.name}, and {found[name]!r} in another"
+                )
+    return found
 
 
 def _head(title: str, classes: Iterable[Class]) -> str:

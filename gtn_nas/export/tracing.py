@@ -74,7 +74,9 @@ def traced(module: nn.Module, names: Names) -> Traced:
     """
     graph = _OneLevel().trace(module)
     _drop_identities(graph, module)
-    graph.eliminate_dead_code(lambda n: n.op in ("placeholder", "output") or _is_in_place(n))
+    graph.eliminate_dead_code(
+        lambda node: node.op in ("placeholder", "output") or _is_in_place(node, module)
+    )
     if any(node.op == "placeholder" and node.args for node in graph.nodes):
         raise ValueError("its arguments have defaults")
     called = dict.fromkeys(str(n.target) for n in graph.nodes if n.op == "call_module")
@@ -127,7 +129,7 @@ class _Writer:
     def _named(self) -> set[fx.Node]:
         """Return the nodes that become statements; the others are written where they are used."""
         every = {n for n in self.nodes if n.op not in ("placeholder", "output", "get_attr")}
-        if any(self._changes_its_input(node) for node in every):
+        if any(_is_in_place(node, self.module) for node in every):
             *_, last_step, output = self.nodes
             is_returned = output.all_input_nodes == [last_step]
             return every - {last_step} if is_returned else every  # what is done in order stays so
@@ -146,12 +148,6 @@ class _Writer:
                 size, depth = 8, 0
             sizes[node] = (size, depth if node in every else 0)
         return named
-
-    def _changes_its_input(self, node: fx.Node) -> bool:
-        if node.op == "call_module":
-            below = self.module.get_submodule(str(node.target)).modules()
-            return any(getattr(layer, "inplace", False) for layer in below)
-        return _is_in_place(node)
 
     def _name(self, node: fx.Node) -> str:
         """Return what a result is called: ``x`` as long as nobody waits for the last ``x``."""
@@ -269,12 +265,14 @@ def _without_defaults(function: Any, given: Mapping[str, Any]) -> dict[str, Any]
     return {n: v for n, v in given.items() if n not in known or known[n].default is not v}
 
 
-def _is_in_place(node: fx.Node) -> bool:
-    """Tell whether an operation changes what it is given."""
-    if not node.op.startswith("call") or node.op == "call_module":
-        return False
+def _is_in_place(node: fx.Node, module: nn.Module) -> bool:
+    """Tell whether a step changes what it is given."""
+    if node.op == "call_module":
+        below = module.get_submodule(str(node.target)).modules()
+        return any(getattr(layer, "inplace", False) for layer in below)
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    return name.endswith("_") or bool(node.kwargs.get("inplace")) or name == "setitem"
+    is_named_so = name.endswith("_") or name == "setitem"
+    return node.op.startswith("call") and (is_named_so or bool(node.kwargs.get("inplace")))
 
 
 def _count(node: fx.Node, user: fx.Node) -> int:

@@ -121,6 +121,13 @@ def test_a_layer_keeps_what_it_does_in_training():
     assert not torch.equal(first, again(images))
 
 
+def test_a_deep_network_is_written_in_seconds():
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 3, 1) if i % 2 else nn.ReLU() for i in range(1000)]
+    source = assert_equal(nn.Sequential(*layers, nn.Flatten()).eval(), (3, 4, 4))
+    assert source.text.count("x = self.conv_") == 500
+
+
 class Remote(nn.Module):
     """Needs a function of its module, and looks at values."""
 

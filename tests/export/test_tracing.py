@@ -34,6 +34,20 @@ def test_what_changes_in_place_is_done_when_it_was_done():
     assert written(InPlace()).index("x.mul_(3)") == 1
 
 
+class InPlaceLayer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.act(x)
+        return x
+
+
+def test_so_is_a_layer_whose_result_nobody_takes():
+    assert written(InPlaceLayer()) == ["self.act(x)", "return x"]
+
+
 class Indices(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x[..., 1:, ::2].flatten(1)
