@@ -102,18 +102,19 @@ class _Writer:
         self.texts: dict[fx.Node, str] = {}
         self.inputs = [str(n.target) for n in self.nodes if n.op == "placeholder"]
         self.named = self._named()
+        self.last_reads = self._last_reads()
 
     def write(self) -> Traced:
         """Return the method."""
         body: list[str] = []
-        for node in self.nodes:
+        for place, node in enumerate(self.nodes):
             if node.op == "placeholder":
                 self.texts[node] = str(node.target)
             elif node.op == "output":
                 body += lines("return ", self._returned(node), depth=1)
             elif node in self.named:
                 expression = self._expression(node)
-                name = self._name(node) if node.users else ""
+                name = self._name(node, place) if node.users else ""
                 body += lines(f"{name} = " if name else "", expression, depth=1)
                 self.texts[node] = name
             else:
@@ -149,9 +150,11 @@ class _Writer:
             sizes[node] = (size, depth if node in every else 0)
         return named
 
-    def _name(self, node: fx.Node) -> str:
+    def _name(self, node: fx.Node, place: int) -> str:
         """Return what a result is called: ``x`` as long as nobody waits for the last ``x``."""
-        taken = {self.texts[n] for n in self._awaited_after(node)}
+        taken = {
+            self.texts[n] for n, last in self.last_reads.items() if last > place and n in self.texts
+        }
         if "x" not in taken:
             return "x"
         target = node.target if isinstance(node.target, str) else node.target.__name__
@@ -162,22 +165,19 @@ class _Writer:
         choices = (base if i == 1 else f"{base}_{i}" for i in range(1, len(self.nodes) + 2))
         return next(name for name in choices if name not in taken and name not in self.inputs)
 
-    def _awaited_after(self, node: fx.Node) -> set[fx.Node]:
-        """Return what has a name already and is read after a node."""
-        position = self.nodes.index(node)
-        waiting = {n for n in self.texts if n in self.named or n.op == "placeholder"}
-        later = self.nodes[position + 1 :]
-        return {n for n in waiting if any(self._reads(user, n, node) for user in later)}
-
-    def _reads(self, user: fx.Node, name: fx.Node, until: fx.Node) -> bool:
-        """Tell whether a node's text mentions a name, itself or through what is written in it."""
-        for used in user.all_input_nodes:
-            if used is name:
-                return True
-            is_inside = used not in self.named and used.op != "placeholder" and used is not until
-            if is_inside and self._reads(used, name, until):
-                return True
-        return False
+    def _last_reads(self) -> dict[fx.Node, int]:
+        """Return the place of the last statement that mentions each name."""
+        mentioned: dict[fx.Node, set[fx.Node]] = {}
+        last: dict[fx.Node, int] = {}
+        for place, node in enumerate(self.nodes):
+            names: set[fx.Node] = set()
+            for used in node.all_input_nodes:
+                is_name = used in self.named or used.op == "placeholder"
+                names |= {used} if is_name else mentioned[used]
+            mentioned[node] = names
+            if node in self.named or node.op == "output":
+                last.update(dict.fromkeys(names, place))
+        return last
 
     def _returned(self, node: fx.Node) -> Expression:
         (value,) = node.args
