@@ -35,8 +35,10 @@ def export(
     if rank is not None and key is not None:
         raise ConfigError("--rank and --key name a network twice; give one of them")
 
+    from gtn_nas.cli.signals import end_on_signals
     from gtn_nas.export import exporting
 
+    end_on_signals("nothing was exported")
     exported = exporting.export(
         run,
         to,

@@ -1,11 +1,16 @@
 """``gtn-nas export`` as a person meets it; what is exported is ``tests/export``'s concern."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from gtn_nas import SearchConfig, load_run, search
 
 from ..user_spaces import write_space
 
+MAIN = "from gtn_nas.cli.main import main; main()"
 SMALL = {"candidates": 2, "proxies": (), "final_epochs": 1, "executor": "inline"}
 
 
@@ -44,6 +49,19 @@ def test_bad_input_is_one_line(run_main, run, tmp_path, arguments, said):
     assert (code, out) == (2, "")
     assert said in err
     assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_whoever_ends_it_finds_nothing_half_made(run, tmp_path, number, code):
+    to = tmp_path / "home"
+    command = [sys.executable, "-c", MAIN, "export", str(run), "--to", str(to)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not list(tmp_path.glob(".home.*.tmp/*")):
+            pass
+        process.send_signal(number)
+        _, err = process.communicate()
+    assert process.returncode == code, err
     assert list(tmp_path.iterdir()) == []
 
 
