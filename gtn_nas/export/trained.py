@@ -94,13 +94,16 @@ def load_trained(uri: str | Path, rank: int, key: str | None, space: str | None)
     """
     run = load_run(uri)
     rank, final = _chosen(run, rank, key)
-    spec = str(run.config.get("space"))
-    found = _space(run, spec, space)
+    spec = run.config.get("space")
+    if not isinstance(spec, str):
+        raise RunFolderError(f"the configuration of {run.folder} names no search space")
+    found = _space(spec, space)
     if found.name != final["space"]:
         raise ConfigError(
             f"this run's networks are of the search space {final['space']!r}, and {space or spec} "
             f"is {found.name!r}"
         )
+    _warn_of_changes(run, found, space or spec)
     architecture = Architecture.from_json(final["space"], final["choices"])
     images, weights = _read(run.folder / WEIGHTS / f"{architecture.key}.safetensors")
     network = _built(found, architecture, images, weights)
@@ -126,7 +129,8 @@ def _chosen(run: Run, rank: int, key: str | None) -> tuple[int, dict[str, Any]]:
     return keys.index(chosen) + 1, finals[chosen]
 
 
-def _space(run: Run, spec: str, named: str | None) -> SearchSpace:
+def _space(spec: str, named: str | None) -> SearchSpace:
+    """Return a run's search space; code of others is not run unless it is named again."""
     if ":" in spec and named is None:
         raise ConfigError(
             f"this run's search space is the module {spec!r}, which would be executed; name it "
@@ -134,16 +138,19 @@ def _space(run: Run, spec: str, named: str | None) -> SearchSpace:
         )
     if ":" not in spec and named not in (None, spec):
         raise ConfigError(f"this run's search space is {spec}, not {named}; leave --space out")
-    space = get_space(named or spec)
+    return get_space(named or spec)
+
+
+def _warn_of_changes(run: Run, space: SearchSpace, spec: str) -> None:
+    """Say so if the source of a search space is another than when the run was started."""
     started = run.sql("SELECT details FROM events WHERE kind = 'start' LIMIT 1")
     before = json.loads(started[0]["details"]).get("search space") if started else None
     if before not in (None, space_fingerprint(space)):
         log.warning(
             "the source of the search space %s has changed since this run was started; check that "
             "what is exported is as good as it was",
-            named or spec,
+            spec,
         )
-    return space
 
 
 def _read(place: Place) -> tuple[Images, dict[str, Tensor]]:
