@@ -23,7 +23,7 @@ BLOCKS = re.compile(r"^```(bash|sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE
 SMALL = {
     "pretrain": "--meta-iterations 2 --warm-start-steps 5 --inner-steps 3 --batch-size 8",
     "search": "--candidates 6 --top-k 2 --final-epochs 1",
-    "validate-proxy": "--executor inline --architectures 4 --final-epochs 1",
+    "validate-proxy": "--executor inline --architectures 10 --final-epochs 1",
 }
 """What makes a command quick; the last of two equal options counts."""
 
