@@ -66,6 +66,10 @@ class ClusterError(EnvironmentFailure):
     """No Ray cluster answered, or it stopped answering."""
 
 
+class ExportError(EnvironmentFailure):
+    """A network cannot be written in a format, or what was written does not answer as it does."""
+
+
 class MetaTrainingError(EnvironmentFailure):
     """Meta-training cannot go on: too many non-finite steps in a row."""
 

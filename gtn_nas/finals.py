@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gtn_nas.config import SearchConfig
+from gtn_nas.curves import TrainingCurves
 from gtn_nas.files import remove_tree
 from gtn_nas.predictor import LEAST, predict
 from gtn_nas.preparation import Evaluation
@@ -55,6 +57,7 @@ class Finals:
         task = FinalConfig(epochs=config.final_epochs)
         self.task = FinalTask(evaluation.space, evaluation.dataset, task)
         self.folder = store.folder / UNFINISHED
+        self.curves = TrainingCurves(store.folder)
         self.halving = Halving(config.final_epochs) if config.halve_finals else None
         self._candidates: dict[str, Record] = {}
         self._ranks: dict[str, int] = {}
@@ -90,12 +93,14 @@ class Finals:
             key = job.architecture.key
             self.store.append_event("epoch", key=key, details=asdict(report))
             self._epochs[key] = report.epoch
+            self.curves.add(key, report)
             on_epochs(sum(self._epochs.values()), total, self._ended)
 
         if count:
             on_epochs(0, total, 0)
-            for records in rounds:
-                self._run([self._job(record) for record in records], on_report)
+            with closing(self.curves):
+                for records in rounds:
+                    self._run([self._job(record) for record in records], on_report)
             remove_tree(self.folder)
         return sorted(self.store.load_finals(), key=_order)
 
@@ -189,6 +194,7 @@ class Finals:
 
     def _record(self, job: FinalJob, outcome: FinalOutcome) -> None:
         """Store a final that has ended."""
+        self.curves.end(job.architecture.key)
         candidate, trained = self._candidates[job.architecture.key], outcome.trained
         weights: Path | None = None
         if outcome.weights is not None:

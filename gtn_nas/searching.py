@@ -13,6 +13,7 @@ from gtn_nas.architecture import Architecture
 from gtn_nas.config import SearchConfig, refuse_changes
 from gtn_nas.config_file import to_yaml
 from gtn_nas.controller import Controller
+from gtn_nas.curves import write_best_so_far
 from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.executors.base import Load
 from gtn_nas.files import Place, place_of
@@ -23,6 +24,7 @@ from gtn_nas.proxies.names import COLUMNS, LATENCY, LATENCY_MS, known, proxies_o
 from gtn_nas.results.columns import MEASURES
 from gtn_nas.results.goals import Goals, RunningLosses
 from gtn_nas.results.layout import CONFIG, is_run, refuse_used
+from gtn_nas.results.ranking import DEFAULT, score_columns
 from gtn_nas.results.schema import Final
 from gtn_nas.results.store import RunStore
 from gtn_nas.strategies.base import Strategy
@@ -158,7 +160,9 @@ class Search:
                 )
                 self._evaluate(controller, on_progress)
                 executor.close()  # latencies want the machine idle, the finals its CPUs and GPUs
-                records = self._with_latencies(controller.records(), store, on_progress)
+                records = controller.records()
+                write_best_so_far(self.folder, records, self._scores)
+                records = self._with_latencies(records, store, on_progress)
                 ranking = self.goals.ranked(records)
                 front = self.goals.front(ranking) if self.goals.objectives else []
                 finals = Finals(self.config, self.evaluation, store)
@@ -172,6 +176,11 @@ class Search:
                 store.append_event("end", key=trained[0].key if trained else None)
                 store.compact()
         return SearchResult(self.folder, ranking, front, trained, controller.exhausted)
+
+    @property
+    def _scores(self) -> list[str]:
+        """The measures that rank, and the one that everybody understands."""
+        return list(dict.fromkeys([*score_columns(self.config.rank_by), DEFAULT]))
 
     def _evaluate(self, controller: Controller, on_progress: OnProgress) -> None:
         """Run the controller until all candidates are stored, telling how it goes."""

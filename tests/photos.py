@@ -21,6 +21,30 @@ def write_photos(folder: Path, side: int, count: int = 10) -> str:
     return f"folder:{folder}"
 
 
+def write_pictures(folder: Path, count: int = 60) -> str:
+    """Write colour JPEGs of three classes in many sizes, which can be told apart; return the name.
+
+    Every picture is noise with a disc, a cross or stripes, in any colour and at any place.
+    """
+    rng = np.random.default_rng(0)
+    for name in ("disc", "cross", "stripes"):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            height, width = (int(side) for side in rng.integers(40, 160, 2))
+            y, x = np.mgrid[:height, :width] / max(height, width)
+            place_y, place_x = rng.uniform(0.3, 0.7, 2) * (height, width) / max(height, width)
+            shapes = {
+                "disc": np.hypot(y - place_y, x - place_x) < 0.2,
+                "cross": np.minimum(abs(y - place_y), abs(x - place_x)) < 0.06,
+                "stripes": np.sin(40 * (x * rng.uniform(-1, 1) + y + place_x)) > 0,
+            }
+            pixels = rng.normal(rng.uniform(40, 120, 3), 20, (height, width, 3))
+            pixels[shapes[name]] += rng.uniform(60, 120, 3)
+            image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+            image.save(folder / name / f"{number}.jpg")
+    return f"folder:{folder}"
+
+
 def make_dataset(
     image_shape: tuple[int, int, int] = (1, 8, 8), classes: int = 2, per_class: int = 5
 ) -> ImageDataset:

@@ -70,6 +70,7 @@ def test_a_search_leaves_a_ranking_finals_and_weights_that_can_be_used(config):
         "config.yaml",
         "events",
         "finals",
+        "tensorboard",
         "weights",
     ]
 

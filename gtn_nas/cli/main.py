@@ -9,6 +9,7 @@ import typer
 from gtn_nas.cli import (
     compact,
     compare,
+    export,
     job,
     listing,
     pretrain,
@@ -41,6 +42,7 @@ app.command("compare")(compare.compare)
 app.command("compact")(compact.compact)
 app.command("report")(report.report)
 app.command("serve")(serve.serve)
+app.command("export")(export.export)
 app.command("spaces")(listing.spaces)
 app.command("datasets")(listing.datasets)
 app.command("teachers")(listing.teachers)

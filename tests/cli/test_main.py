@@ -11,7 +11,19 @@ from ..results.samples import record
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS = ["query", "status", "compare", "compact"]
-COMMANDS = ["search", "pretrain", "job", *READERS, "spaces", "datasets", "teachers"]
+COMMANDS = [
+    "search",
+    "pretrain",
+    "validate-proxy",
+    "job",
+    *READERS,
+    "report",
+    "serve",
+    "export",
+    "spaces",
+    "datasets",
+    "teachers",
+]
 MAIN = "from gtn_nas.cli.main import main; main()"
 PLAIN = os.environ | {"TERM": "dumb", "COLUMNS": "100"}
 
