@@ -29,10 +29,15 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def test_the_commands_for_a_search_of_ones_own(tmp_path):
+def test_the_commands_for_a_search_of_ones_own_and_for_its_results(tmp_path):
     output = run(["bash", "-e", "-c", block("gtn-nas query runs/mine --top 10")], tmp_path)
     assert output.count("candidates by jacob_cov*params") == 2
-    assert '"proxy_accuracy"' in output
+    output = run(["bash", "-e", "-c", block("gtn-nas report runs/mine")], tmp_path)
+    assert "asked for 80 candidates" in output
+    assert (tmp_path / "runs" / "mine" / "report.html").stat().st_size > 10_000
+    assert (tmp_path / "candidates.parquet").read_bytes().startswith(b"PAR1")
+    assert (tmp_path / "my-network" / "model.py").is_file()
+    assert "proxy_accuracy" in run([sys.executable, "-c", block("load_runs")], tmp_path)
 
 
 def test_the_commands_that_weigh_latency(tmp_path):
