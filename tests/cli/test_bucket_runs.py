@@ -39,9 +39,10 @@ def test_a_search_keeps_everything_in_the_bucket_and_is_resumed_there(run_main, 
     assert f"weights of the winner: {out}/weights/{best}.safetensors" in said
     assert run.config["out"] == out
     stored = BucketPath.of(out).names(everything=True)
-    kinds = {name.partition("/part-")[0] for name in stored}
+    kinds = {re.split("/part-|/events.out", name)[0] for name in stored}
     weights = f"weights/{best}.safetensors"
-    assert kinds == {"config.yaml", "candidates", "events", "finals", weights}
+    curves = {"tensorboard/candidates", f"tensorboard/{best}"}
+    assert kinds == {"config.yaml", "candidates", "events", "finals", weights, *curves}
     assert list(Path.cwd().iterdir()) == []
 
     code, _, err = run_main(*search, "--out", out)
