@@ -31,6 +31,17 @@ os.environ |= {"RAY_worker_niceness": "0"}
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """Undo what a command did to signals: its process would end with it, that of tests goes on."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        if handler is not None:  # of what is not Python
+            signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session")
 def dev_data() -> Path:
     """Folder of real development data (MNIST, CIFAR-10, NAS-Bench-201); outside the project."""
