@@ -160,7 +160,7 @@ def _read(place: Place) -> tuple[Images, dict[str, Tensor]]:
     try:
         with local_copy(str(place)) as path, safe_open(path, "pt") as file:
             header = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         channels, height, width = map(int, header["image_shape"].split())
         images = Images(
             header["dataset"],
