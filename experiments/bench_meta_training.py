@@ -48,9 +48,9 @@ LEARNERS = 10
 Step = Callable[[int], None]
 
 
-def make_learner(seed: int) -> nn.Module:
+def make_learner(seed: int, weights: int | None = None) -> nn.Module:
     """Return the learner with weights from a seed."""
-    torch.manual_seed(seed)
+    torch.manual_seed(seed if weights is None else weights)
     return nn.Sequential(
         nn.Conv2d(1, 32, 3, stride=2, padding=1),
         nn.BatchNorm2d(32),

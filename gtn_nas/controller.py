@@ -12,7 +12,7 @@ from gtn_nas.executors.base import Executor, Notice
 from gtn_nas.ledger import Ledger
 from gtn_nas.results.store import RunStore
 from gtn_nas.strategies.base import Strategy
-from gtn_nas.trial import Record, Status, Trial, derived_seed
+from gtn_nas.trial import Record, Status, Trial
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +123,8 @@ class Controller:
         )
         fresh = []
         for trial in asked:
-            seed = derived_seed(self.seed, trial.architecture.key)
-            trial = replace(trial, seed=seed, evaluation_id=self.evaluation_id)
+            # One seed for all, so that candidates share the weights of what they have in common.
+            trial = replace(trial, seed=self.seed, evaluation_id=self.evaluation_id)
             if self._ledger.ask(trial):
                 fresh.append(trial)
             elif (known := self._ledger.record_of(trial)) is not None:

@@ -111,7 +111,7 @@ def _loss(column: str, value: float) -> float:
 
 @dataclass(frozen=True)
 class LabelledSampler:
-    """Builds learners of labelled architectures with fresh weights, both from one seed."""
+    """Builds learners of labelled architectures with fresh weights, from one seed or from two."""
 
     labels: Labels
     space: SearchSpace
@@ -119,10 +119,10 @@ class LabelledSampler:
     num_classes: int
     device: torch.device
 
-    def __call__(self, seed: int) -> nn.Module:
-        """Return a network at proxy scale."""
+    def __call__(self, seed: int, weights: int | None = None) -> nn.Module:
+        """Return a network at proxy scale; see ``SampleLearner``."""
         architecture = self.labels.architectures[self.labels.place(seed)]
-        torch.manual_seed(seed)
+        torch.manual_seed(seed if weights is None else weights)
         network = self.space.build(architecture, self.image_shape, self.num_classes, "proxy")
         return network.to(self.device)
 
@@ -199,6 +199,6 @@ class RankingGoal:
         return -np.array(losses)
 
     def _build(self, place: int) -> nn.Module:
-        torch.manual_seed(derived_seed(0, "rank", place))
+        torch.manual_seed(derived_seed(0, "rank"))  # one for all, as in a search
         shape, classes = self.dataset.image_shape, self.dataset.num_classes
         return self.space.build(self.held_out.architectures[place], shape, classes, "proxy")

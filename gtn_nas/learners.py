@@ -44,7 +44,7 @@ def holds_any_out(space: SearchSpace) -> bool:
 
 @dataclass(frozen=True)
 class LearnerSampler:
-    """Builds freshly sampled learners with fresh weights, both from one seed."""
+    """Builds freshly sampled learners with fresh weights, both from one seed or from two."""
 
     space: SearchSpace
     image_shape: tuple[int, int, int]
@@ -52,10 +52,10 @@ class LearnerSampler:
     device: torch.device
     held_out: bool = False
 
-    def __call__(self, seed: int) -> nn.Module:
-        """Return a network at proxy scale."""
+    def __call__(self, seed: int, weights: int | None = None) -> nn.Module:
+        """Return a network at proxy scale; see ``SampleLearner``."""
         architecture = sample_architecture(self.space, seed, held_out=self.held_out)
-        torch.manual_seed(seed)
+        torch.manual_seed(seed if weights is None else weights)
         network = self.space.build(architecture, self.image_shape, self.num_classes, "proxy")
         return network.to(self.device)
 

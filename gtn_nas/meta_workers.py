@@ -163,8 +163,8 @@ class TrainerFactory:
         def gradient(state: Arrays, seed: int) -> RemoteGradient:
             weights = {n: torch.tensor(a) for n, a in state.items() if n != SHARED}
             trainer.source.load_state_dict(weights)
-            start, images = state[SHARED].tolist()
-            result = trainer.meta_gradient(seed, Shared(start, None if images < 0 else images))
+            start, draws = state[SHARED].tolist()
+            result = trainer.meta_gradient(seed, Shared(start, None if draws < 0 else draws))
             return {
                 "seed": seed,
                 "gradients": [g.cpu().numpy() for g in result.gradients],
@@ -183,8 +183,8 @@ def exchange_by(
 
     def exchange(seeds: Sequence[int], shared: Shared) -> list[MetaGradient]:
         state = {n: t.cpu().numpy() for n, t in trainer.source.state_dict().items()}
-        images = -1 if shared.images is None else shared.images
-        state[SHARED] = np.array([shared.start, images])
+        draws = -1 if shared.draws is None else shared.draws
+        state[SHARED] = np.array([shared.start, draws])
         return [received(result) for result in workers(state, seeds)]
 
     def received(result: RemoteGradient) -> MetaGradient:

@@ -138,6 +138,7 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
     )
     identity = {
         "proxies": ", ".join(proxies),
+        "initial weights": "in common",  # runs before that drew them for each candidate apart
         "proxy settings": str(settings),
         "images for batch statistics": str(len(dataset.calibration_images())),
         "images that are scored": str(min(SCORED_IMAGES, len(dataset.validation))),

@@ -51,7 +51,7 @@ class Trial:
         budget: training steps of the proxy.
         ask_index: position in the sequence of all asks of the run.
         parent_key: key of the architecture it was mutated from, if any.
-        seed: seed of weights and data order; set by the controller from (run seed, key).
+        seed: seed of weights and data order; set by the controller: the run's.
         evaluation_id: hash of everything else that a score depends on; set by the controller.
     """
 

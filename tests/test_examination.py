@@ -21,7 +21,7 @@ def test_rates_are_scaled_to_what_suits_most_learners(rate, scales):
         return lessons.lesson(torch.Generator().manual_seed(seed))
 
     examiner = Examiner(get_space("conv_chain"), digits, torch.device("cpu"), seed=0)
-    scale = calibrate(lessons.step_sizes, lesson_for, examiner, learners=4)
+    scale = calibrate(lessons.step_sizes, lesson_for, examiner, learners=8)
     assert scale in scales
     # Rates are kept as logarithms of 16 bits.
     torch.testing.assert_close(lessons.step_sizes()[0], before * scale, rtol=5e-3, atol=0)

@@ -65,11 +65,13 @@ class ConvChain(SearchSpace):
         from torch import nn
 
         from gtn_nas.spaces.conv_chain_layers import Classifier, ConvBlock
+        from gtn_nas.spaces.draws import Draws
 
         chosen = self.canonical(architecture).choices
         depth = int(chosen["depth"] or 0)
         channels, height, width = input_shape
         halvings = halvings_of(min(height, width))
+        draws = Draws()
         layers: list[nn.Module] = []
         if halvings > depth:
             factor = 2 ** (halvings - depth)
@@ -78,7 +80,9 @@ class ConvChain(SearchSpace):
             halvings = depth
         for i in range(1, depth + 1):
             out_channels = int(chosen[f"width_{i}"] or 0)
-            block = ConvBlock(
+            block = draws.made(
+                f"layer {i}",
+                ConvBlock,
                 channels,
                 out_channels,
                 kernel=int(chosen[f"kernel_{i}"] or 0),
@@ -93,9 +97,10 @@ class ConvChain(SearchSpace):
             if i <= halvings:
                 height, width = math.ceil(height / 2), math.ceil(width / 2)
         if chosen["head"] == "global_pool":
-            layers += [nn.AdaptiveAvgPool2d(1), Classifier(channels, num_classes)]
-        else:
-            layers.append(Classifier(channels * height * width, num_classes))
+            layers.append(nn.AdaptiveAvgPool2d(1))
+            height, width = 1, 1
+        features = channels * height * width
+        layers.append(draws.made("classifier", Classifier, features, num_classes))
         return nn.Sequential(*layers)
 
 

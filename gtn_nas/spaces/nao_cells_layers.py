@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gtn_nas.spaces.draws import Draws
 from gtn_nas.spaces.nao_cells import INPUTS
 from gtn_nas.spaces.nao_cells import Cell as Nodes
 from gtn_nas.spaces.nas_bench_201_layers import relu_conv_bn
@@ -166,6 +167,7 @@ class CellNetwork(nn.Module):
         cells_per_stage: int,
     ) -> None:
         super().__init__()
+        draws = Draws()
         self.stem = nn.Sequential(
             nn.Conv2d(image_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
         )
@@ -177,11 +179,11 @@ class CellNetwork(nn.Module):
             maps.append(cells[-1].output)
         read = read_cells(cells)
         self.cells = nn.ModuleList(c if i in read else Unread() for i, c in enumerate(cells))
-        self.classifier = nn.Linear(maps[-1].channels, num_classes)
-        for layer in self.modules():
+        self.classifier = draws.made("classifier", nn.Linear, maps[-1].channels, num_classes)
+        for name, layer in self.named_modules():
             if isinstance(layer, nn.Conv2d):
                 # As in conv_chain: torch's smaller default would want a smaller learning rate.
-                nn.init.kaiming_normal_(layer.weight)
+                draws.made(name, nn.init.kaiming_normal_, layer.weight)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from gtn_nas.spaces.draws import Draws
+
 Edges = Mapping[tuple[int, int], str]
 """The operation of each live edge (target node, source node), ordered by target."""
 
@@ -39,7 +41,11 @@ class Cell(nn.Module):
     def __init__(self, edges: Edges, channels: int) -> None:
         super().__init__()
         self.edges = list(edges)
-        self.layers = nn.ModuleList(operation_layer(op, channels) for op in edges.values())
+        draws = Draws()
+        self.layers = nn.ModuleList(
+            draws.made(f"edge {edge}", operation_layer, operation, channels)
+            for edge, operation in edges.items()
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Map node 0 to node 3, both ``(N, channels, H, W)``."""
@@ -93,12 +99,14 @@ class CellNetwork(nn.Module):
         cells_per_stage: int,
     ) -> None:
         super().__init__()
+        draws = Draws()
         self.stem = nn.Sequential(
             nn.Conv2d(image_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
         )
 
         def stage(width: int) -> list[nn.Module]:
-            return [Cell(edges, width) for _ in range(cells_per_stage)]
+            places = [f"cell {i} of width {width}" for i in range(cells_per_stage)]
+            return [draws.made(place, Cell, edges, width) for place in places]
 
         self.body = nn.Sequential(
             *stage(channels),

@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,18 @@ from gtn_nas.teacher.meta_config import MetaConfig, parameter_groups
 from gtn_nas.teacher.ranking_term import ranking_derivatives
 from gtn_nas.trial import derived_seed
 
-SampleLearner = Callable[[int], nn.Module]
-"""From a seed to a learner of freshly sampled architecture and weights, on the right device."""
+
+class SampleLearner(Protocol):
+    """Builds a learner of freshly sampled architecture and weights, on the right device."""
+
+    def __call__(self, seed: int, weights: int | None = None) -> nn.Module:
+        """Return it.
+
+        Args:
+            seed: decides the architecture, and the weights if they have no seed of their own.
+            weights: seed of the weights that learners to be compared have in common.
+        """
+
 
 Augment = Callable[[Tensor], Tensor]
 """Distorts images ``(N, C, H, W)`` at random, by torch's global generator."""
@@ -40,11 +51,11 @@ class Shared:
 
     Attributes:
         start: first inner step that is differentiated.
-        images: seed of the real images; ``None`` where each learner draws its own.
+        draws: seed of the real images and of the weights; ``None`` where each learner has its own.
     """
 
     start: int = 0
-    images: int | None = None
+    draws: int | None = None
 
 
 Exchange = Callable[[Sequence[int], Shared], "list[MetaGradient]"]
@@ -192,13 +203,13 @@ class MetaTrainer:
         """Draw where this step's window starts: one for all, so that losses can be compared.
 
         Where learners are ranked it is the lesson's end, since that is where candidates are:
-        earlier, small networks lead whatever becomes of them. They are then judged by the same
-        images, whose difficulty would drown the differences of their losses.
+        earlier, small networks lead whatever becomes of them. They then start alike and are judged
+        by the same images: the luck of either would drown the differences of their losses.
         """
         config, iteration = self.config, self.iteration
         if self.truth is not None:
-            images = derived_seed(config.seed, iteration, "images")
-            return Shared(self.steps - self.window, images)
+            draws = derived_seed(config.seed, iteration, "draws")
+            return Shared(self.steps - self.window, draws)
         rng = random.Random(derived_seed(config.seed, iteration, "window"))
         return Shared(rng.randrange(self.steps - self.window + 1))
 
@@ -206,15 +217,15 @@ class MetaTrainer:
         """Teach one fresh learner and differentiate what it then gets wrong on real images.
 
         Args:
-            seed: decides the learner, and the real images if it has its own.
+            seed: decides the learner, and its weights and real images if they are its own.
             shared: what it has in common with others.
         """
         rng = torch.Generator().manual_seed(seed)
-        learner = self.sample_learner(seed).train()
+        learner = self.sample_learner(seed, shared.draws).train()
         lesson = self.source.lesson(rng)
         images = seed
-        if shared.images is not None:
-            images = shared.images
+        if shared.draws is not None:
+            images = shared.draws
             rng.manual_seed(images)
         result = lesson_gradient(
             learner,

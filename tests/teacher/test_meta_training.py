@@ -27,9 +27,9 @@ class Learners:
     def __init__(self, broken=()):
         self.broken = set(broken)
 
-    def __call__(self, seed):
+    def __call__(self, seed, weights=None):
         with torch.random.fork_rng():
-            learner = make_learner(seed)
+            learner = make_learner(seed if weights is None else weights)
         if seed in self.broken:
             with torch.no_grad():
                 next(learner.parameters()).fill_(math.nan)
