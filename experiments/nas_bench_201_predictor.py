@@ -92,8 +92,8 @@ def fitted_to_table(cells: Cells) -> str:
     return markdown([*heads, "over operations alone, first draw"], rows)
 
 
-def fitted_to_labels(part: Cells, folder: Path) -> str:
-    """Return claim B: forests fitted to short real trainings, alone and beside proxies."""
+def fitted_to_labels(part: Cells, folder: Path, ranking: str) -> str:
+    """Return claim B: forests fitted to short real trainings, alone and beside a ranking."""
     run, space = load_run(folder), NasBench201()
     labels = run.candidates()
     labels = labels[labels["status"] == "ok"].set_index("key")
@@ -101,12 +101,12 @@ def fitted_to_labels(part: Cells, folder: Path) -> str:
     truth = part.truth()
     truths = -labels["real_loss"].to_numpy(dtype=float)
     predicted = forest(operations(labels), truths, 0).predict(operations(part.frame))
-    default = part.score(DEFAULT)
-    places = [np.log(rankdata(part.score(name))) for name in score_columns(DEFAULT)]
-    scores = {"forest on operations": predicted, f"`{DEFAULT}`": default}
+    default = part.score(ranking)
+    places = [np.log(rankdata(part.score(name))) for name in score_columns(ranking)]
+    scores = {"forest on operations": predicted, f"`{ranking}`": default}
     for weight in WEIGHTS:
         together = np.sum(places, axis=0) + weight * np.log(rankdata(predicted))
-        scores[f"`{DEFAULT}`, and the forest with weight {weight:g}"] = together
+        scores[f"`{ranking}`, and the forest with weight {weight:g}"] = together
     rows = []
     for name, score in scores.items():
         whole, half = (
@@ -123,7 +123,7 @@ def fitted_to_labels(part: Cells, folder: Path) -> str:
         f"{len(labels)} labels, {hours:.2f} core-hours; {known} of the part's {len(truth)} cells "
         "are among them"
     )
-    heads = ["score", "Spearman", "better half", f"Spearman over `{DEFAULT}`"]
+    heads = ["score", "Spearman", "better half", f"Spearman over `{ranking}`"]
     return f"{note}\n\n" + markdown(heads, rows)
 
 
@@ -131,14 +131,15 @@ def main() -> None:
     """Print the tables."""
     parser: argparse.ArgumentParser = data_argument(__doc__)
     parser.add_argument("--labels", type=Path, help="run of short real trainings")
+    parser.add_argument("--ranking", default=DEFAULT, help="what the forest on labels joins")
     parser.add_argument("--tune", action="store_true", help="of claim B alone, on the tune part")
     given = parser.parse_args()
     cells = Cells.load(given.truth)
     part = cells.tune if given.tune else cells.report
     print(f"{machine()}; {len(part.frame)} cells, {'tune' if given.tune else 'report'} part\n")
     if given.labels is not None:
-        print(fitted_to_labels(part, given.labels), "\n")
-    if not given.tune:
+        print(fitted_to_labels(part, given.labels, given.ranking), "\n")
+    if not given.tune and given.ranking == DEFAULT:
         print(fitted_to_table(cells))
 
 

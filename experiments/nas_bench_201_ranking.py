@@ -42,6 +42,11 @@ SINGLE = (
     "gtn_drop@gtn-0",
     "gtn_improvement@gtn-0",
     "proxy_loss@gtn-?",
+    "proxy_accuracy@alike-0",
+    "proxy_loss@alike-0",
+    "proxy_accuracy@alike-?",
+    "proxy_loss@alike-?",
+    "jacob_cov@alike",
     "proxy_loss@accurate-0",
     "real_loss@real128-?",
     "real_loss@real320-?",
@@ -54,6 +59,9 @@ SETS = (
     "jacob_cov*params*real_loss@real32-0",
     "jacob_cov*params*proxy_loss@gtn-0",
     "jacob_cov*params*proxy_loss@accurate-0",
+    "jacob_cov@alike*params",
+    "jacob_cov@alike*params*proxy_loss@alike-0",
+    "jacob_cov@alike*params*proxy_loss@alike-?",
 )
 PAIRS = (
     ("proxy_loss@gtn-0", "real_loss@real32-0"),
@@ -63,6 +71,13 @@ PAIRS = (
     ("jacob_cov*params*proxy_loss@gtn-0", "jacob_cov*params"),
     ("jacob_cov*params*real_loss@real32-0", "jacob_cov*params"),
     ("proxy_loss@gtn-0", "proxy_loss@accurate-0"),
+    ("proxy_loss@alike-0", "proxy_loss@gtn-0"),
+    ("proxy_loss@alike-0", "real_loss@real32-0"),
+    ("proxy_loss@alike-?", "proxy_loss@alike-0"),
+    ("proxy_loss@alike-?", "real_loss@real32-?"),
+    ("proxy_loss@alike-?", "params"),
+    ("jacob_cov@alike*params", "jacob_cov*params"),
+    ("jacob_cov@alike*params*proxy_loss@alike-?", "jacob_cov@alike*params"),
 )
 
 KNOWN_SHARE = 0.9
@@ -74,10 +89,13 @@ def main() -> None:
     parser = data_argument(__doc__)
     parser.add_argument("--tune", action="store_true", help="the part that choices are made on")
     parser.add_argument("--scores", nargs="+", help="other scores than those of the tables")
+    parser.add_argument("--known", help="leave out cells without this column")
     parser.add_argument("--column", default=TRUTH, help="what counts as truth")
     given = parser.parse_args()
     cells = Cells.load(given.truth)
     part = cells.tune if given.tune else cells.report
+    if given.known:
+        part = Cells(part.frame[part.frame[given.known].notna()])
     name = "tune" if given.tune else "report"
     print(f"{machine()}; {len(part.frame)} cells, {name} part, truth {given.column}\n")
     truth = part.truth(given.column)
@@ -89,8 +107,9 @@ def main() -> None:
 
 def has(cells: Cells, score: str) -> bool:
     """Tell whether all parts of a score were computed, for nearly all of these cells."""
-    known = [c for c in cells.frame.columns if cells.frame[c].notna().mean() > KNOWN_SHARE]
-    return all(fnmatch.filter(known, part) for part in score_columns(score))
+    known = cells.frame.notna().mean() > KNOWN_SHARE
+    parts = [fnmatch.filter(cells.frame.columns, part) for part in score_columns(score)]
+    return all(part and known[part].all() for part in parts)
 
 
 def ranking(cells: Cells, truth: Values, scores: Sequence[str]) -> str:
