@@ -2,7 +2,7 @@
 
 What a candidate scores after a few steps depends on the weights it started from, and by as much as
 neighbouring candidates differ. Where two of them have the same layer in the same place, they start
-with the same weights: most of that noise then drops out of the comparison (common random numbers:
+with the same weights: part of that noise then drops out of the comparison (common random numbers:
 Glasserman and Yao 1992, Management Science 38(6)). One stream of random numbers for a whole network
 would not do: a single layer more shifts all draws that follow.
 """
