@@ -3,7 +3,8 @@
 Each group of scores is a run of ``gtn-nas validate-proxy`` over all cells, which can be killed and
 goes on with ``--resume``. ``python -m experiments.nas_bench_201_scores NAME=RUN …`` then takes the
 columns of each run into ``tables/nas_bench_201_scores.parquet``, as ``column@NAME``; a run named
-``all`` keeps its columns' names. What was taken before stays.
+``all`` keeps its columns' names. What was taken before stays, but for cells that the run knows too:
+a name may be given to runs over different cells, one after the other.
 """
 
 from __future__ import annotations
@@ -37,8 +38,7 @@ def main() -> None:
     for given in parser.parse_args().runs:
         name, folder = given.split("=", 1)
         taken = scores_of(Path(folder), name)
-        kept = table[[c for c in table.columns if c not in taken.columns]]
-        table = kept.join(taken, how="outer") if len(kept.columns) else taken
+        table = taken.combine_first(table)[list(dict.fromkeys([*table.columns, *taken.columns]))]
         print(f"{name}: {len(taken)} cells, {', '.join(taken.columns)}")
     for column in table.columns:
         if table[column].dtype == "float64":

@@ -4,6 +4,8 @@
 ask for 300 candidates each, by stored scores. Cells without a truth are asked for again, alike for
 all. The ten best by the ranking are looked at; the one with the best validation accuracy is the
 winner, and its test accuracy counts. Regret is what the best cell of the table has more, in points.
+``--rank-by`` takes the names of scores in the table, with the seed that they were computed with;
+one that ends in ``?`` is the mean over seeds: ``jacob_cov@alike*params*proxy_loss@alike-?``.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from experiments.common import machine, markdown, mean_interval
-from experiments.nas_bench_201 import TRUTH, VALIDATION, Cells, data_argument
+from experiments.nas_bench_201 import TRUTH, VALIDATION, Cells, column_of, data_argument
 from gtn_nas.config import SearchConfig
 from gtn_nas.results.goals import Goals, RunningLosses
+from gtn_nas.results.ranking import joint, lower_ranks_first, score_columns
 from gtn_nas.spaces.nas_bench_201 import NasBench201
 from gtn_nas.strategies.base import Strategy
 from gtn_nas.strategies.optuna_sampler import OptunaSampler
@@ -26,12 +29,9 @@ from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
 from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Record, Status, Trial
 
-SEEDS = 10
 CANDIDATES = 300
 LOOKS = 10
 BUDGET = 32
-SEED = "@gtn-0"
-"""How the table marks scores of the teacher that ranks."""
 ASKS = 200_000
 """Asks after which a strategy that finds nothing new is given up."""
 
@@ -103,19 +103,33 @@ def search(strategy: Strategy, table: Stored, goals: Goals) -> Found:
     return Found(top - test[winner], top - test[best], len(records))
 
 
+def ranking(cells: Cells, rank_by: str) -> tuple[Goals, pd.DataFrame]:
+    """Return what ranks as a search knows it, and the cells with the scores under those names.
+
+    Args:
+        cells: with scores under the table's names.
+        rank_by: of those names.
+    """
+    names = {column_of(name): name for name in score_columns(rank_by)}
+    scores = {
+        column: -cells.score(name) if lower_ranks_first(column) else cells.score(name)
+        for column, name in names.items()
+    }
+    return Goals(joint(rank_by).join(names)), cells.frame.assign(**scores)
+
+
 def main() -> None:
     """Search with every strategy and seed, and print the table."""
     parser = data_argument(__doc__)
     parser.add_argument("--rank-by", default=SearchConfig().rank_by)
+    parser.add_argument("--seeds", type=int, default=10)
     given = parser.parse_args()
-    goals = Goals(given.rank_by)
-    frame = Cells.load(given.truth).frame
-    frame = frame.rename(columns=lambda name: str(name).removesuffix(SEED))
+    goals, frame = ranking(Cells.load(given.truth), given.rank_by)
     cells = Stored(frame, goals)
-    print(f"{machine()}; ranked by {given.rank_by}, {SEEDS} seeds, {len(cells.test)} cells\n")
+    print(f"{machine()}; ranked by {given.rank_by}, {given.seeds} seeds, {len(cells.test)} cells\n")
     rows = []
     for name in strategies(goals, 0):
-        found = [search(strategies(goals, s)[name](), cells, goals) for s in range(SEEDS)]
+        found = [search(strategies(goals, s)[name](), cells, goals) for s in range(given.seeds)]
         rows.append([name, *summary(found)])
     print(
         markdown(["strategy", "regret", "oracle's", "excess over its oracle", "candidates"], rows)
