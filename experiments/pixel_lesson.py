@@ -1,7 +1,7 @@
 """Makes a teacher whose pixels are learned, of one with a generator: the same lesson to begin with.
 
-``python -m experiments.pixel_lesson DRAWN.safetensors --out PIXELS.safetensors``; ``gtn-nas pretrain
---curriculum pixels --start PIXELS.safetensors`` then goes on from there. What both come to tells
+``python -m experiments.pixel_lesson DRAWN.safetensors --out PIXELS.safetensors``; then ``gtn-nas
+pretrain --curriculum pixels --start PIXELS.safetensors`` goes on from there. What both come to tells
 whether the generator is of use.
 """
 
