@@ -1,8 +1,8 @@
 """Makes a teacher whose pixels are learned, of one with a generator: the same lesson to begin with.
 
 ``python -m experiments.pixel_lesson DRAWN.safetensors --out PIXELS.safetensors``; then ``gtn-nas
-pretrain --curriculum pixels --start PIXELS.safetensors`` goes on from there. What both come to tells
-whether the generator is of use.
+pretrain --curriculum pixels --start PIXELS.safetensors`` goes on from there. What the two come to
+tells whether the generator is of use.
 """
 
 from __future__ import annotations
