@@ -18,7 +18,7 @@ import pandas as pd
 
 from experiments.common import machine, markdown, mean_interval
 from experiments.nas_bench_201 import TRUTH, VALIDATION, Cells, column_of, data_argument
-from gtn_nas.config import SearchConfig
+from gtn_nas.default_ranking import RANK_BY
 from gtn_nas.results.goals import Goals, RunningLosses
 from gtn_nas.results.ranking import joint, lower_ranks_first, score_columns
 from gtn_nas.spaces.nas_bench_201 import NasBench201
@@ -121,7 +121,7 @@ def ranking(cells: Cells, rank_by: str) -> tuple[Goals, pd.DataFrame]:
 def main() -> None:
     """Search with every strategy and seed, and print the table."""
     parser = data_argument(__doc__)
-    parser.add_argument("--rank-by", default=SearchConfig().rank_by)
+    parser.add_argument("--rank-by", default=RANK_BY)
     parser.add_argument("--seeds", type=int, default=10)
     given = parser.parse_args()
     goals, frame = ranking(Cells.load(given.truth), given.rank_by)

@@ -104,7 +104,8 @@ class SearchConfig(DataConfig):
         proxies: what scores candidates beside what ``rank_by``, objectives and limits need:
             ``gtn``, ``gtn_improvement``, ``gtn_untrained``, ``real_steps``, a zero-cost proxy, or
             ``latency``.
-        proxy_seeds: initialisations that the scores of trained candidates are the mean of.
+        proxy_seeds: initialisations that the scores of trained candidates are the mean of; by
+            default 1, and 3 where ``rank_by`` becomes one that the teacher counts in.
         real_steps: batches of the proxy ``real_steps``.
         real_batch_size: images in one of them.
         real_learning_rate: learning rate that it starts with and that falls by half a cosine, or
@@ -115,7 +116,8 @@ class SearchConfig(DataConfig):
         latency_batch: images in a forward pass whose latency is measured.
         rank_by: column that ranks the candidates, or several joined by ``+`` that rank them by
             their mean rank, or by ``*`` for the geometric mean; the larger network is the better
-            one here.
+            one here. By default it depends on how the teacher was found to rank: see
+            ``default_ranking``.
         objectives: columns weighed against it; the Pareto front is shown, and trained fully.
         limits: conditions such as ``params<=100000``; what is beyond ranks last, is never trained
             fully, and is infeasible to the strategy.
@@ -141,14 +143,14 @@ class SearchConfig(DataConfig):
     predictor: bool = False
     halve_finals: bool = False
     proxies: Names = ("gtn",)
-    proxy_seeds: PositiveInt = 1
+    proxy_seeds: PositiveInt | None = None
     real_steps: PositiveInt = 32
     real_batch_size: PositiveInt = 64
     real_learning_rate: PositiveFloat | tuple[PositiveFloat, ...] = 0.1
     real_momentum: Momentum | tuple[Momentum, ...] = 0.9
     zero_cost_scale: Literal["proxy", "final"] = "final"
     latency_batch: PositiveInt = 1
-    rank_by: str = "jacob_cov*params"
+    rank_by: str | None = None
     objectives: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     executor: Literal["ray", "inline"] = "ray"

@@ -16,6 +16,7 @@ import torch
 from gtn_nas.config import SearchConfig
 from gtn_nas.data import load_dataset
 from gtn_nas.data.base import PROXY_SIDE, ImageDataset
+from gtn_nas.default_ranking import with_default_ranking
 from gtn_nas.errors import NoTeacherError, TeacherError
 from gtn_nas.proxies.base import ProxyData
 from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
@@ -126,16 +127,17 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
         image_size=config.image_size,
     )
     dataset = native.at_most(PROXY_SIDE)
-    settings = ProxySettings(
-        config.proxy_seeds,
-        config.real_steps,
-        real_batch_size=config.real_batch_size,
-        real_learning_rate=config.real_learning_rate,
-        real_momentum=config.real_momentum,
-        zero_cost_scale=config.zero_cost_scale,
-        mean=dataset.mean,
-        std=dataset.std,
-    )
+    path = lesson = untrained = header = None
+    if OF_TEACHER.intersection(proxies):
+        path = (
+            resolve_teacher(config.teacher) if config.teacher else _fitting(dataset, space, config)
+        )
+        teacher, header = load_teacher(path)
+        _check_fits(path, header, dataset)
+        lesson = _lesson(teacher)
+        if "gtn_untrained" in proxies:
+            untrained = _lesson(_untrained(teacher))
+    settings = _settings(with_default_ranking(config, header, proxies), dataset)
     identity = {
         "proxies": ", ".join(proxies),
         "initial weights": "in common",  # runs before that drew them for each candidate apart
@@ -147,19 +149,23 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
         "search space": space_fingerprint(space),
         "scale": "proxy",
     }
-    lesson = untrained = header = None
-    if OF_TEACHER.intersection(proxies):
-        path = (
-            resolve_teacher(config.teacher) if config.teacher else _fitting(dataset, space, config)
-        )
-        teacher, header = load_teacher(path)
-        _check_fits(path, header, dataset)
-        lesson = _lesson(teacher)
-        if "gtn_untrained" in proxies:
-            untrained = _lesson(_untrained(teacher))
+    if path is not None:
         identity["teacher"] = weights_fingerprint(path)
     return Evaluation(
         space, native, dataset, lesson, untrained, tuple(proxies), settings, identity, header
+    )
+
+
+def _settings(config: SearchConfig, dataset: ImageDataset) -> ProxySettings:
+    return ProxySettings(
+        config.proxy_seeds or 1,
+        config.real_steps,
+        real_batch_size=config.real_batch_size,
+        real_learning_rate=config.real_learning_rate,
+        real_momentum=config.real_momentum,
+        zero_cost_scale=config.zero_cost_scale,
+        mean=dataset.mean,
+        std=dataset.std,
     )
 
 

@@ -14,6 +14,7 @@ from gtn_nas.config import SearchConfig, refuse_changes
 from gtn_nas.config_file import to_yaml
 from gtn_nas.controller import Controller
 from gtn_nas.curves import write_best_so_far
+from gtn_nas.default_ranking import RANK_BY, with_default_ranking
 from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.executors.base import Load
 from gtn_nas.files import Place, place_of
@@ -24,7 +25,7 @@ from gtn_nas.proxies.names import COLUMNS, LATENCY, LATENCY_MS, known, proxies_o
 from gtn_nas.results.columns import MEASURES
 from gtn_nas.results.goals import Goals, RunningLosses
 from gtn_nas.results.layout import CONFIG, is_run, refuse_used
-from gtn_nas.results.ranking import DEFAULT, score_columns
+from gtn_nas.results.ranking import DEFAULT
 from gtn_nas.results.schema import Final
 from gtn_nas.results.store import RunStore
 from gtn_nas.strategies.base import Strategy
@@ -39,6 +40,8 @@ from gtn_nas.workers import connected, make_executor
 log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=SearchConfig)
+OPEN = ("rank_by", "proxy_seeds")
+"""Settings that are decided when a search is prepared."""
 Stage = Literal["starting", "candidates", "latencies", "finals"]
 
 
@@ -131,15 +134,16 @@ class Search:
         resume: bool = False,
         architectures: Sequence[Architecture] | None = None,
     ) -> None:
-        self.config, self.resume, self.architectures = config, resume, architectures
+        self.resume, self.architectures = resume, architectures
         self.folder = place_of(config.out or default_folder(config))
-        _check_folder(self.folder, config, resume)
-        self.goals = goals_of(config)
-        # What is not known while candidates are evaluated would count as beyond every limit.
-        self.steering = self.goals.without([LATENCY_MS])
-        wanted = known([*config.proxies, *proxies_of(self.goals.columns)])
+        config = _checked(self.folder, config, resume)
+        wanted = known([*config.proxies, *proxies_of(goals_of(config).columns)])
         self.wants_latency = LATENCY in wanted
         self.evaluation: Evaluation = prepare(config, [name for name in wanted if name != LATENCY])
+        self.config = with_default_ranking(config, self.evaluation.teacher, wanted)
+        self.goals = goals_of(self.config)
+        # What is not known while candidates are evaluated would count as beyond every limit.
+        self.steering = self.goals.without([LATENCY_MS])
         self.strategy = self._strategy()
 
     def run(self, on_progress: OnProgress) -> SearchResult:
@@ -180,7 +184,7 @@ class Search:
     @property
     def _scores(self) -> list[str]:
         """The measures that rank, and the one that everybody understands."""
-        return list(dict.fromkeys([*score_columns(self.config.rank_by), DEFAULT]))
+        return list(dict.fromkeys([*self.goals.score, DEFAULT]))
 
     def _evaluate(self, controller: Controller, on_progress: OnProgress) -> None:
         """Run the controller until all candidates are stored, telling how it goes."""
@@ -259,13 +263,13 @@ class Search:
 
 
 def goals_of(config: SearchConfig) -> Goals:
-    """Return what a search looks for.
+    """Return what a search looks for, for now by the default ranking without a teacher.
 
     Raises:
         GtnNasError: a name is unknown, or a limit cannot be read.
     """
     columns = dict.fromkeys([*COLUMNS, LATENCY_MS, *MEASURES])
-    return Goals.parse(config.rank_by, config.objectives, config.limits, columns)
+    return Goals.parse(config.rank_by or RANK_BY, config.objectives, config.limits, columns)
 
 
 def default_folder(config: SearchConfig) -> Path:
@@ -297,11 +301,16 @@ def stored_config(folder: Place, kind: type[C]) -> C:
     return parse(kind, read_yaml(folder / CONFIG))
 
 
-def _check_folder(folder: Place, config: SearchConfig, resume: bool) -> None:
-    if resume:
-        refuse_changes(stored_config(folder, type(config)), config)
-    else:
+def _checked(folder: Place, config: C, resume: bool) -> C:
+    """Return the configuration, what it leaves open as a resumed run has it."""
+    if not resume:
         refuse_used(folder)
+        return config
+    stored = stored_config(folder, type(config))
+    decided = {name: getattr(stored, name) for name in OPEN if getattr(config, name) is None}
+    config = config.model_copy(update=decided)
+    refuse_changes(stored, config)
+    return config
 
 
 def _refuse_other_identity(store: RunStore, identity: dict[str, str]) -> None:

@@ -126,6 +126,7 @@ class Validation:
             truth=findings.truth,
             space=self.config.space,
             count=findings.count,
+            seeds=self.search.evaluation.settings.seeds,
             spearman={n: (i.value, i.low, i.high) for n, i in spearman.items()},
         )
         replace_header(path, read_header(path).model_copy(update={"ranking": ranking}))
@@ -151,7 +152,7 @@ class Validation:
         """Return every score that the records have, the run's own among them."""
         wanted = self.search.evaluation.proxies
         columns = [c for name in wanted for c in TRAINED.get(name, (name,))]
-        return list(dict.fromkeys([self.config.rank_by, *columns, *SIZES]))
+        return list(dict.fromkeys([self.search.goals.rank_by, *columns, *SIZES]))
 
     def _words(self) -> str:
         config = self.config

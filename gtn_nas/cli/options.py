@@ -64,7 +64,10 @@ TimeoutS = Annotated[
 FinalEpochs = Annotated[int | None, typer.Option(help="Epochs of a full training. [default: 60]")]
 ProxySeeds = Annotated[
     int | None,
-    typer.Option(help="Initialisations that trained scores are the mean of. [default: 1]"),
+    typer.Option(
+        help="Initialisations that trained scores are the mean of. [default: 1, or 3 where a "
+        "teacher ranks by default]"
+    ),
 ]
 RealSteps = Annotated[
     int | None, typer.Option(help="Batches of the proxy real_steps. [default: 32]")
@@ -80,7 +83,8 @@ RankBy = Annotated[
     str | None,
     typer.Option(
         help="Column that ranks, or several by the mean of their ranks, e.g. proxy_loss+nwot, or "
-        "by the geometric mean, e.g. 'jacob_cov*params*proxy_loss'. [default: jacob_cov*params]"
+        "by the geometric mean, e.g. 'nwot*params'. [default: jacob_cov*params, with *proxy_loss "
+        "where the teacher was found to rank]"
     ),
 ]
 

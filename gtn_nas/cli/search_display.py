@@ -91,7 +91,7 @@ class SearchDisplay:
 
     def show(self, result: SearchResult, goals: Goals, teacher: TeacherHeader | None) -> None:
         """Print the ranking, the finals and where everything is."""
-        out, rank_by = table_console(), self.config.rank_by
+        out, rank_by = table_console(), goals.rank_by
         title = f"candidates by {rank_by}"
         out.print(_ranking_table(result.ranking[:SHOWN], title, goals))
         out.print(_agreement([r for r in result.ranking if goals.eligible(r)]))
@@ -219,9 +219,10 @@ def _trust(goals: Goals, teacher: TeacherHeader | None) -> list[str]:
     if score not in known:
         return []
     value, low, high = known[score]
+    seeds = f", mean of {found.seeds} seeds" if found.seeds > 1 else ""
     lines = [
         f"this teacher ranked {found.count} held-out candidates of {found.space} at Spearman "
-        f"{value:+.2f} ({low:+.2f} to {high:+.2f}) by {score}; truth: {found.truth}"
+        f"{value:+.2f} ({low:+.2f} to {high:+.2f}) by {score}{seeds}; truth: {found.truth}"
     ]
     if "params" in known and known["params"][0] >= value:
         lines.append(

@@ -32,6 +32,7 @@ class MeasuredRanking(BaseModel):
         truth: what counted as truth, in words.
         space: search space of the candidates.
         count: how many.
+        seeds: initialisations that the scores of trained candidates were the mean of.
         spearman: correlation with the truth, and the ends of its 95 % interval, by score;
             ``params`` is among them.
     """
@@ -41,6 +42,7 @@ class MeasuredRanking(BaseModel):
     truth: str
     space: str
     count: int
+    seeds: int = 1
     spearman: dict[str, tuple[float, float, float]]
 
 
