@@ -30,9 +30,12 @@ def teachers() -> None:
         accuracy = "-" if h.validation_accuracy is None else f"{h.validation_accuracy:.1%}"
         shape = " x ".join(map(str, h.image_shape))
         lesson = f"{h.inner_steps} x {h.batch_size}"
-        rows.append((name, h.dataset, h.space, shape, str(len(h.classes)), lesson, accuracy))
+        known = {} if h.ranking is None else h.ranking.spearman
+        ranks = f"{known['proxy_loss'][0]:+.2f}" if "proxy_loss" in known else "-"
+        classes = str(len(h.classes))
+        rows.append((name, h.dataset, h.space, shape, classes, lesson, accuracy, ranks))
     columns = ("teacher", "data set", "space", "image", "classes", "steps x images")
-    _table((*columns, "held-out learners' accuracy"), rows)
+    _table((*columns, "held-out learners' accuracy", "its loss ranks at"), rows)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

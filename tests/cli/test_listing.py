@@ -5,7 +5,7 @@ from gtn_nas.data import DATASETS
 from gtn_nas.errors import TeacherError
 from gtn_nas.spaces import SPACES
 from gtn_nas.teacher import artifact
-from gtn_nas.teacher.artifact import save_teacher
+from gtn_nas.teacher.artifact import MeasuredRanking, save_teacher
 
 from ..teacher.samples import header_of, make_teacher
 
@@ -54,11 +54,17 @@ def test_a_narrow_screen_cuts_no_word_off(capsys, monkeypatch):
 
 
 def test_teachers_are_listed_with_what_they_are_for(capsys, shipped):
-    shipped("small", validation_accuracy=0.875)
+    ranking = MeasuredRanking(
+        truth="", space="conv_chain", count=60, spearman={"proxy_loss": (0.875, 0.8, 0.9)}
+    )
+    shipped("small", validation_accuracy=0.875, ranking=ranking)
     shipped("unmeasured")
     teachers()
     lesson = ["digits", "conv_chain", "1", "x", "8", "x", "8", "10", "4", "x", "20"]
-    assert rows(capsys) == [["small", *lesson, "87.5%"], ["unmeasured", *lesson, "-"]]
+    assert rows(capsys) == [
+        ["small", *lesson, "87.5%", "+0.88"],
+        ["unmeasured", *lesson, "-", "-"],
+    ]
 
 
 def test_without_a_teacher_there_is_only_a_header(capsys, shipped):
