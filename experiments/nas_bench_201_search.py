@@ -123,12 +123,14 @@ def main() -> None:
     parser = data_argument(__doc__)
     parser.add_argument("--rank-by", default=RANK_BY)
     parser.add_argument("--seeds", type=int, default=10)
+    names = list(strategies(Goals(RANK_BY), 0))
+    parser.add_argument("--strategies", nargs="+", choices=names, default=names)
     given = parser.parse_args()
     goals, frame = ranking(Cells.load(given.truth), given.rank_by)
     cells = Stored(frame, goals)
     print(f"{machine()}; ranked by {given.rank_by}, {given.seeds} seeds, {len(cells.test)} cells\n")
     rows = []
-    for name in strategies(goals, 0):
+    for name in given.strategies:
         found = [search(strategies(goals, s)[name](), cells, goals) for s in range(given.seeds)]
         rows.append([name, *summary(found)])
     print(

@@ -20,8 +20,9 @@ from gtn_nas.default_ranking import with_default_ranking
 from gtn_nas.errors import NoTeacherError, TeacherError
 from gtn_nas.proxies.base import ProxyData
 from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
-from gtn_nas.proxies.names import OF_TEACHER
+from gtn_nas.proxies.names import NAMES, OF_TEACHER, proxies_of
 from gtn_nas.proxies.registry import ProxySettings
+from gtn_nas.results.ranking import score_columns
 from gtn_nas.spaces import get_space, space_fingerprint
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.artifact import (
@@ -114,7 +115,7 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
 
     Args:
         config: the search.
-        proxies: names of what scores its candidates.
+        proxies: names of what scores its candidates; what ranks by default is added.
 
     Raises:
         GtnNasError: something is unknown, missing or damaged, or the teacher does not fit.
@@ -137,18 +138,12 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
         lesson = _lesson(teacher)
         if "gtn_untrained" in proxies:
             untrained = _lesson(_untrained(teacher))
-    settings = _settings(with_default_ranking(config, header, proxies), dataset)
-    identity = {
-        "proxies": ", ".join(proxies),
-        "initial weights": "in common",  # runs before that drew them for each candidate apart
-        "proxy settings": str(settings),
-        "images for batch statistics": str(len(dataset.calibration_images())),
-        "images that are scored": str(min(SCORED_IMAGES, len(dataset.validation))),
-        "data": dataset.fingerprint,
-        "split": str(dataset.split_seed),
-        "search space": space_fingerprint(space),
-        "scale": "proxy",
-    }
+    decided = with_default_ranking(config, header, proxies)
+    if config.rank_by is None and decided.rank_by is not None:
+        proxies = [*proxies, *proxies_of(score_columns(decided.rank_by))]
+    proxies = [name for name in NAMES if name in proxies]  # one order, so that runs compare
+    settings = _settings(decided, dataset)
+    identity = _identity(proxies, settings, dataset, space)
     if path is not None:
         identity["teacher"] = weights_fingerprint(path)
     return Evaluation(
@@ -167,6 +162,22 @@ def _settings(config: SearchConfig, dataset: ImageDataset) -> ProxySettings:
         mean=dataset.mean,
         std=dataset.std,
     )
+
+
+def _identity(
+    proxies: Sequence[str], settings: ProxySettings, dataset: ImageDataset, space: SearchSpace
+) -> dict[str, str]:
+    return {
+        "proxies": ", ".join(proxies),
+        "initial weights": "in common",  # runs before that drew them for each candidate apart
+        "proxy settings": str(settings),
+        "images for batch statistics": str(len(dataset.calibration_images())),
+        "images that are scored": str(min(SCORED_IMAGES, len(dataset.validation))),
+        "data": dataset.fingerprint,
+        "split": str(dataset.split_seed),
+        "search space": space_fingerprint(space),
+        "scale": "proxy",
+    }
 
 
 @torch.no_grad()

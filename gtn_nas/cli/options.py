@@ -83,8 +83,8 @@ RankBy = Annotated[
     str | None,
     typer.Option(
         help="Column that ranks, or several by the mean of their ranks, e.g. proxy_loss+nwot, or "
-        "by the geometric mean, e.g. 'nwot*params'. [default: jacob_cov*params, with *proxy_loss "
-        "where the teacher was found to rank]"
+        "by the geometric mean, e.g. 'nwot*params'. [default: jacob_cov*params, and "
+        "*synflow*proxy_loss where the teacher was found to rank]"
     ),
 ]
 
