@@ -1,8 +1,8 @@
 """How well does every score rank NAS-Bench-201's cells? Beside each other, at equal cost.
 
 ``python -m experiments.nas_bench_201_ranking --truth cells_dev.csv`` reads the table of scores and
-prints the report part; ``--tune`` the part on which choices are made. Intervals are bootstraps over
-distinct cells, differences are paired.
+prints the report part; ``--part tune`` that on which choices are made, ``--part all`` both.
+Intervals are bootstraps over distinct cells, differences are paired.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ SETS = (
     "jacob_cov@alike*params",
     "jacob_cov@alike*params*proxy_loss@alike-0",
     "jacob_cov@alike*params*proxy_loss@alike-?",
+    "jacob_cov@alike*params*synflow",
+    "jacob_cov@alike*params*synflow*proxy_loss@alike-?",
 )
 PAIRS = (
     ("proxy_loss@gtn-0", "real_loss@real32-0"),
@@ -78,6 +80,15 @@ PAIRS = (
     ("proxy_loss@alike-?", "params"),
     ("jacob_cov@alike*params", "jacob_cov*params"),
     ("jacob_cov@alike*params*proxy_loss@alike-?", "jacob_cov@alike*params"),
+    *(
+        ("jacob_cov@alike*params*synflow*proxy_loss@alike-?", other)
+        for other in (
+            "jacob_cov@alike*params*proxy_loss@alike-?",
+            "jacob_cov@alike*params*synflow",
+            "jacob_cov@alike*params",
+            "params",
+        )
+    ),
 )
 
 KNOWN_SHARE = 0.9
@@ -87,17 +98,16 @@ KNOWN_SHARE = 0.9
 def main() -> None:
     """Print the tables of scores and of differences."""
     parser = data_argument(__doc__)
-    parser.add_argument("--tune", action="store_true", help="the part that choices are made on")
+    parser.add_argument("--part", choices=("report", "tune", "all"), default="report")
     parser.add_argument("--scores", nargs="+", help="other scores than those of the tables")
     parser.add_argument("--known", help="leave out cells without this column")
     parser.add_argument("--column", default=TRUTH, help="what counts as truth")
     given = parser.parse_args()
     cells = Cells.load(given.truth)
-    part = cells.tune if given.tune else cells.report
+    part = {"report": cells.report, "tune": cells.tune, "all": cells}[given.part]
     if given.known:
         part = Cells(part.frame[part.frame[given.known].notna()])
-    name = "tune" if given.tune else "report"
-    print(f"{machine()}; {len(part.frame)} cells, {name} part, truth {given.column}\n")
+    print(f"{machine()}; {len(part.frame)} cells, {given.part}, truth {given.column}\n")
     truth = part.truth(given.column)
     print(ranking(part, truth, given.scores or [s for s in (*SINGLE, *SETS) if has(part, s)]))
     if not given.scores:
