@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gtn_nas.architecture import Architecture
-    from gtn_nas.config import PretrainConfig, SearchConfig
+    from gtn_nas.config.pretrain import PretrainConfig
+    from gtn_nas.config.search import SearchConfig
     from gtn_nas.errors import GtnNasError
-    from gtn_nas.pretraining import Pretraining
+    from gtn_nas.pretraining.pretraining import Pretraining
     from gtn_nas.results.query import Run, load_run, load_runs
     from gtn_nas.results.reader import Runs
-    from gtn_nas.searching import SearchResult, search
+    from gtn_nas.searching.search import SearchResult, search
     from gtn_nas.spaces.base import SearchSpace
 
 __version__ = "0.1.0"
@@ -38,16 +39,16 @@ __all__ = [
 _MODULES = {
     "Architecture": "architecture",
     "GtnNasError": "errors",
-    "PretrainConfig": "config",
-    "Pretraining": "pretraining",
+    "PretrainConfig": "config.pretrain",
+    "Pretraining": "pretraining.pretraining",
     "Run": "results.query",
     "Runs": "results.reader",
-    "SearchConfig": "config",
-    "SearchResult": "searching",
+    "SearchConfig": "config.search",
+    "SearchResult": "searching.search",
     "SearchSpace": "spaces.base",
     "load_run": "results.query",
     "load_runs": "results.query",
-    "search": "searching",
+    "search": "searching.search",
 }
 
 

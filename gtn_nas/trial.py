@@ -7,12 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.errors import one_line
 
+if TYPE_CHECKING:  # NumPy takes a tenth of a second, and readers of results do without
+    from numpy.typing import NDArray
+
 SCHEMA_VERSION = 1
+
+Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
+"""What all workers share, by name: a lesson's batches, validation images and the like."""
 
 
 class Status(StrEnum):
@@ -124,6 +130,42 @@ class Record:
     def architecture(self) -> Architecture:
         """The architecture this record is about."""
         return Architecture.from_json(self.space, self.choices)
+
+
+@dataclass(frozen=True)
+class Final:
+    """A candidate that was fully trained: one row of the finals table.
+
+    Times are in seconds, accuracies are fractions 0-1, losses are cross-entropies in nats.
+    """
+
+    key: str
+    space: str
+    choices: str
+    rank: int
+    """Place among the candidates that led to this training; the best is 1."""
+    status: Status
+    run: str = ""
+    scale: str = "final"
+    error: str | None = None
+    predicted_accuracy: float | None = None
+    """The validation accuracy by which the predictor chose it; null if the ranking did."""
+    validation_accuracy: float | None = None
+    validation_loss: float | None = None
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    best_epoch: int | None = None
+    epochs: int | None = None
+    params: int | None = None
+    flops: int | None = None
+    train_s: float | None = None
+    seed: int = 0
+    device: str = ""
+    node: str = ""
+    weights: str | None = None
+    """Path of the trained weights, relative to the run folder."""
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    schema_version: int = SCHEMA_VERSION
 
 
 Evaluate = Callable[[Trial], Record]

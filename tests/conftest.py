@@ -110,8 +110,8 @@ def head() -> Iterator[RayHead]:
 @pytest.fixture(scope="session")
 def tiny_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A teacher of digits with four batches, after one step of meta-training."""
-    from gtn_nas.config import PretrainConfig
-    from gtn_nas.pretraining import Pretraining
+    from gtn_nas.config.pretrain import PretrainConfig
+    from gtn_nas.pretraining.pretraining import Pretraining
 
     out = tmp_path_factory.mktemp("teacher") / "tiny.safetensors"
     config = PretrainConfig(

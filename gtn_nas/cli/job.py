@@ -6,6 +6,7 @@ import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,11 +27,11 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
-    "search": (search.search, "SearchConfig"),
-    "pretrain": (pretrain.pretrain, "PretrainConfig"),
-    "validate-proxy": (validate_proxy.validate_proxy, "ValidateConfig"),
+    "search": (search.search, "search:SearchConfig"),
+    "pretrain": (pretrain.pretrain, "pretrain:PretrainConfig"),
+    "validate-proxy": (validate_proxy.validate_proxy, "validate:ValidateConfig"),
 }
-"""What can be submitted, and the class of its configuration."""
+"""What can be submitted, and the module and class of its configuration."""
 
 Address = Annotated[
     str | None,
@@ -141,10 +142,10 @@ def parsed(words: Sequence[str]) -> Command:
     name, found, options = group.resolve_command(context, list(words))
     given = found.make_context(name, options, parent=context).params
 
-    from gtn_nas import config
     from gtn_nas.jobs.packing import Command
 
-    kind = getattr(config, COMMANDS[name][1])
+    module, _, kind_name = COMMANDS[name][1].partition(":")
+    kind = getattr(import_module(f"gtn_nas.config.{module}"), kind_name)
     known = {n: v for n, v in given.items() if n in kind.model_fields and v != ()}
     flags = [n for n, v in given.items() if v is True and n not in kind.model_fields]
     options = tuple(f"--{flag.replace('_', '-')}" for flag in flags)

@@ -96,7 +96,7 @@ def settings(file: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
         file: YAML file, if any.
         options: a command's local variables; ``None`` means not given.
     """
-    from gtn_nas.config_file import read_yaml
+    from gtn_nas.config.yaml_file import read_yaml
 
     values = read_yaml(file) if file else {}
     modes = {"config", "resume", "resume_or_start"}

@@ -24,8 +24,8 @@ from gtn_nas.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from gtn_nas.config import SearchConfig
-    from gtn_nas.files import Place
+    from gtn_nas.config.search import SearchConfig
+    from gtn_nas.storage.files import Place
 
 
 def pretrain(
@@ -126,7 +126,7 @@ def make_teacher_for(config: SearchConfig) -> Place:
     Raises:
         TeacherError: there is such a file already.
     """
-    from gtn_nas.config import DataConfig
+    from gtn_nas.config.data import DataConfig
 
     shared = {name: getattr(config, name) for name in DataConfig.model_fields}
     return _run(shared, resume=None)
@@ -135,14 +135,15 @@ def make_teacher_for(config: SearchConfig) -> Place:
 def _run(values: dict[str, Any], resume: bool | None) -> Place:
     """Meta-train and tell the result; ``resume=None`` continues where there is a checkpoint."""
     from gtn_nas.cli.progress import StageProgress
-    from gtn_nas.config import PretrainConfig, parse
-    from gtn_nas.inputs import require_inputs
+    from gtn_nas.config.base import parse
+    from gtn_nas.config.local_inputs import require_inputs
+    from gtn_nas.config.pretrain import PretrainConfig
 
     config = parse(PretrainConfig, values)
     require_inputs(config)
 
-    from gtn_nas.learners import holds_any_out
-    from gtn_nas.pretraining import Pretraining
+    from gtn_nas.pretraining.learners import holds_any_out
+    from gtn_nas.pretraining.pretraining import Pretraining
 
     pretraining = Pretraining(config, resume=resume)
     with StageProgress() as shown:

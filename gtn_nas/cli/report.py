@@ -26,10 +26,10 @@ def report(
     from pathlib import Path
 
     from gtn_nas.errors import ConfigError
-    from gtn_nas.files import place_of
     from gtn_nas.report.page import NAME, write_report
     from gtn_nas.report.pictures import Pictures
     from gtn_nas.results.query import load_run
+    from gtn_nas.storage.files import place_of
 
     opened = load_run(run)
     place = opened.folder / NAME if out is None else place_of(out)

@@ -35,8 +35,8 @@ from gtn_nas.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from gtn_nas.config import SearchConfig
-    from gtn_nas.searching import Search
+    from gtn_nas.config.search import SearchConfig
+    from gtn_nas.searching.search import Search
 
 C = TypeVar("C", bound="SearchConfig")
 
@@ -121,7 +121,7 @@ def search(
     values = settings(config, locals())
 
     from gtn_nas.cli.search_display import SearchDisplay
-    from gtn_nas.config import SearchConfig
+    from gtn_nas.config.search import SearchConfig
 
     resume = continues(values) if resume_or_start else resume
     run = _prepared(asked(values, SearchConfig, resume), resume)
@@ -134,7 +134,7 @@ def search(
 def _prepared(config: SearchConfig, resume: bool) -> Search:
     """Check everything; where no teacher fits and someone is there to ask, offer to make one."""
     from gtn_nas.errors import NoTeacherError
-    from gtn_nas.searching import Search
+    from gtn_nas.searching.search import Search
 
     try:
         return Search(config, resume=resume)
@@ -166,8 +166,8 @@ def continues(values: dict[str, Any]) -> bool:
         ConfigError: ``out`` is missing.
     """
     from gtn_nas.errors import ConfigError
-    from gtn_nas.files import place_of
     from gtn_nas.results.layout import is_run
+    from gtn_nas.storage.files import place_of
 
     if "out" not in values:
         raise ConfigError("--resume-or-start needs the run folder: --out RUN")
@@ -185,8 +185,8 @@ def asked(values: dict[str, Any], kind: type[C], resume: bool) -> C:
     Raises:
         ConfigError: a setting is wrong, or names a file that is missing.
     """
-    from gtn_nas.config import parse
-    from gtn_nas.inputs import require_inputs
+    from gtn_nas.config.base import parse
+    from gtn_nas.config.local_inputs import require_inputs
 
     config = _resumed(values, kind) if resume else parse(kind, values)
     require_inputs(config)
@@ -204,10 +204,10 @@ def _resumed(values: dict[str, Any], kind: type[C]) -> C:
         ConfigError: ``out`` is missing, or the run's search space is a module that was not named
             again (opening a run must not execute code that someone else put into it).
     """
-    from gtn_nas.config import parse
+    from gtn_nas.config.base import parse
     from gtn_nas.errors import ConfigError
-    from gtn_nas.files import place_of
-    from gtn_nas.searching import stored_config
+    from gtn_nas.searching.search import stored_config
+    from gtn_nas.storage.files import place_of
 
     if "out" not in values:
         raise ConfigError("--resume needs the run folder: --out RUN")

@@ -14,18 +14,17 @@ from gtn_nas.cli.output import table_console
 from gtn_nas.cli.progress import StageProgress
 from gtn_nas.cli.signals import end_on_signals
 from gtn_nas.errors import StoreError
-from gtn_nas.results.columns import value_of
+from gtn_nas.ranking.columns import value_of
 from gtn_nas.results.layout import CONFIG
 from gtn_nas.trial import Status
 
 if TYPE_CHECKING:
-    from gtn_nas.config import SearchConfig
-    from gtn_nas.files import Place
-    from gtn_nas.results.goals import Goals
-    from gtn_nas.results.schema import Final
-    from gtn_nas.searching import SearchProgress, SearchResult
+    from gtn_nas.config.search import SearchConfig
+    from gtn_nas.ranking.goals import Goals
+    from gtn_nas.searching.search import SearchProgress, SearchResult
+    from gtn_nas.storage.files import Place
     from gtn_nas.teacher.artifact import TeacherHeader
-    from gtn_nas.trial import Record
+    from gtn_nas.trial import Final, Record
 
 SHOWN = 10
 """Candidates in the table at the end."""
@@ -179,8 +178,8 @@ def _predicted(finals: list[Final]) -> list[Final]:
 
 def _predictor(finals: list[Final]) -> str:
     """Say what the predictor chose, and how well it ranked that."""
-    from gtn_nas.predictor import LEAST
-    from gtn_nas.results.agreement import agreement_with_predictions
+    from gtn_nas.ranking.agreement import agreement_with_predictions
+    from gtn_nas.searching.predictor import LEAST
 
     chosen = _predicted(finals)
     text = f"chosen by the predictor: {len(chosen)} of {len(finals)} full trainings"
@@ -194,7 +193,7 @@ def _predictor(finals: list[Final]) -> str:
 
 def _agreement(ranking: list[Record]) -> str:
     """Say how far the ranking differs from one by size, the baseline that costs nothing."""
-    from gtn_nas.results.agreement import agreement_with_size
+    from gtn_nas.ranking.agreement import agreement_with_size
 
     found = agreement_with_size(ranking)
     if found is None:

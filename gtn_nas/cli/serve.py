@@ -23,8 +23,8 @@ def serve(
     On any address but this machine's own, visitors need a token: that of the environment variable
     GTN_NAS_TOKEN, or one that is made up and printed.
     """
-    from gtn_nas.files import place_of
     from gtn_nas.report.pictures import Pictures
+    from gtn_nas.storage.files import place_of
     from gtn_nas.viewer.access import is_loopback, token_for
     from gtn_nas.viewer.runs import Runs
     from gtn_nas.viewer.server import Viewer

@@ -37,9 +37,9 @@ from gtn_nas.cli.search import asked, continues
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gtn_nas.config import ValidateConfig
-    from gtn_nas.results.rank_statistics import Interval
-    from gtn_nas.validation import Findings
+    from gtn_nas.config.validate import ValidateConfig
+    from gtn_nas.ranking.statistics import Interval
+    from gtn_nas.validation.validation import Findings
 
 
 def validate_proxy(
@@ -100,7 +100,7 @@ def validate_proxy(
 
     from gtn_nas.cli.output import table_console
     from gtn_nas.cli.search_display import SearchDisplay
-    from gtn_nas.validation import Validation
+    from gtn_nas.validation.validation import Validation
 
     validation = Validation(wanted, resume=resume)
     search = validation.search
@@ -116,7 +116,7 @@ def validate_proxy(
 
 def _asked(values: dict[str, Any], resume: bool, into_teacher: bool) -> ValidateConfig:
     """Return the configuration; a resumed one is the stored one with what was given on top."""
-    from gtn_nas.config import ValidateConfig
+    from gtn_nas.config.validate import ValidateConfig
     from gtn_nas.errors import ConfigError
 
     config = asked(values, ValidateConfig, resume)
@@ -154,7 +154,7 @@ def _cell(measure: str, found: Interval) -> str:
 
 
 def _remarks(findings: Findings) -> list[str]:
-    from gtn_nas.validation import FIGURE, TABLE
+    from gtn_nas.validation.validation import FIGURE, TABLE
 
     lines = []
     if findings.merged:

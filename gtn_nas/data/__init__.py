@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gtn_nas.errors import DataError, UnknownNameError
-from gtn_nas.local_copy import local_copy
+from gtn_nas.storage.local_copy import local_copy
 
 if TYPE_CHECKING:
     from gtn_nas.data.base import ImageDataset, RawDataset

@@ -6,15 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
-
-from numpy.typing import NDArray
+from typing import Literal, Protocol, Self
 
 from gtn_nas.errors import ConfigError, one_line
-from gtn_nas.trial import Evaluate, Record, Status, Trial, status_of
-
-Arrays = Mapping[str, NDArray[Any]]
-"""What all workers share, by name: the teacher's batches, validation images and the like."""
+from gtn_nas.trial import Arrays, Evaluate, Record, Status, Trial, status_of
 
 
 class EvaluatorFactory(Protocol):

@@ -12,7 +12,6 @@ from types import FrameType
 
 from gtn_nas.errors import EnvironmentFailure, one_line
 from gtn_nas.executors.base import (
-    Arrays,
     DeadlinePassed,
     EvaluatorFactory,
     Executor,
@@ -21,7 +20,7 @@ from gtn_nas.executors.base import (
     require_positive,
     timeout,
 )
-from gtn_nas.trial import Evaluate, Record, Trial
+from gtn_nas.trial import Arrays, Evaluate, Record, Trial
 
 _REPEAT_S = 1.0
 """A candidate that swallows the deadline meets it again after so long."""

@@ -16,7 +16,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from gtn_nas.errors import ClusterError
 from gtn_nas.executors.base import (
-    Arrays,
     EvaluatorFactory,
     Executor,
     Load,
@@ -28,7 +27,7 @@ from gtn_nas.executors.base import (
 from gtn_nas.executors.cluster import check_fits
 from gtn_nas.executors.ray_crew import Crew
 from gtn_nas.executors.ray_worker import Answer, Candidate, Worker, memory_kills
-from gtn_nas.trial import Record, Status, Trial
+from gtn_nas.trial import Arrays, Record, Status, Trial
 
 IN_FLIGHT = 2
 """Trials sent to one worker: the one it evaluates and the next."""

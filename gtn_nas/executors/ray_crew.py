@@ -12,9 +12,10 @@ from ray import ObjectRef, cloudpickle
 from ray.exceptions import RaySystemError
 
 from gtn_nas.errors import ClusterError, EnvironmentFailure, one_line
-from gtn_nas.executors.base import Arrays, EvaluatorFactory, Load, Notice
+from gtn_nas.executors.base import EvaluatorFactory, Load, Notice
 from gtn_nas.executors.ray_nodes import HEAD_S, NodeWatch
 from gtn_nas.executors.ray_worker import Candidate, EvaluatorActor, Hello, Worker
+from gtn_nas.trial import Arrays
 
 START_S = 300.0
 """How long a run waits for the least number of workers, e.g. behind the jobs of others."""

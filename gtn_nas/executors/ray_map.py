@@ -12,8 +12,8 @@ from ray import ObjectRef, cloudpickle
 from ray.exceptions import RayError, RayTaskError
 
 from gtn_nas.errors import ClusterError, EnvironmentFailure, one_line
-from gtn_nas.executors.base import Arrays
 from gtn_nas.executors.cluster import check_fits
+from gtn_nas.trial import Arrays
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

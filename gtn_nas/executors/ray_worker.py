@@ -13,8 +13,8 @@ import ray
 from ray import ObjectRef, cloudpickle
 
 from gtn_nas.errors import one_line
-from gtn_nas.executors.base import Arrays, attempt
-from gtn_nas.trial import Evaluate, Record, Trial
+from gtn_nas.executors.base import attempt
+from gtn_nas.trial import Arrays, Evaluate, Record, Trial
 
 KILL_COUNTERS = (
     "/proc/vmstat",

@@ -11,9 +11,9 @@ from typing import Any
 import jinja2
 import torch
 
+from gtn_nas.config.local_inputs import FOLDERS
 from gtn_nas.export.own_space import OwnSpace
 from gtn_nas.export.trained import Images, Trained
-from gtn_nas.inputs import FOLDERS
 
 RESIZE = "bilinear with antialiasing, to exactly this size; the aspect ratio is not kept"
 

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from gtn_nas.architecture import Architecture
 from gtn_nas.data.base import normalise
 from gtn_nas.errors import ConfigError, RunFolderError, UnknownNameError, one_line
-from gtn_nas.files import Place
-from gtn_nas.local_copy import local_copy
 from gtn_nas.results.layout import WEIGHTS
 from gtn_nas.results.query import Run, load_run
 from gtn_nas.spaces import get_space, space_fingerprint
 from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.storage.files import Place
+from gtn_nas.storage.local_copy import local_copy
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import yaml
 
-from gtn_nas.bucket_uri import refuse_secrets
-from gtn_nas.config import DataConfig, parse
+from gtn_nas.config.base import parse
+from gtn_nas.config.data import DataConfig
+from gtn_nas.config.local_inputs import data_folder, is_uri, local_inputs
 from gtn_nas.data import DATASETS
 from gtn_nas.errors import ConfigError, UnknownNameError
-from gtn_nas.inputs import data_folder, is_uri, local_inputs
 from gtn_nas.spaces import get_space
+from gtn_nas.storage.uri import refuse_secrets
 from gtn_nas.teacher.artifact import resolve_teacher
 
 CONFIG = "job.yaml"

@@ -16,9 +16,7 @@ from gtn_nas.proxies.registry import ProxySettings, make_proxies
 from gtn_nas.proxies.size import count_depth, count_flops, count_parameters
 from gtn_nas.spaces.base import Scale, SearchSpace
 from gtn_nas.teacher.inner_loop import Lesson
-from gtn_nas.trial import Evaluate, Record, Status, Trial
-
-Arrays = Mapping[str, np.ndarray]
+from gtn_nas.trial import Arrays, Evaluate, Record, Status, Trial
 
 OWN_COLUMNS = frozenset(f.name for f in fields(Record))
 """Scores that are columns of every run; all others are a run's further ones."""

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from gtn_nas.proxies.names import COLUMNS, SIZES
+from gtn_nas.ranking.agreement import LEAST
+from gtn_nas.ranking.pareto import front
+from gtn_nas.ranking.ranking import lower_ranks_first
+from gtn_nas.ranking.statistics import Values, spearman, with_interval
 from gtn_nas.report.snapshot import COSTS, Row, Snapshot, mapping, number
-from gtn_nas.results.agreement import LEAST
-from gtn_nas.results.pareto import front
-from gtn_nas.results.rank_statistics import Values, spearman, with_interval
-from gtn_nas.results.ranking import lower_ranks_first
 from gtn_nas.trial import Status
 
 Figure = dict[str, Any]

@@ -12,12 +12,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gtn_nas.files import Place, whole_file
 from gtn_nas.report import figures
 from gtn_nas.report.pictures import Pictures
 from gtn_nas.report.snapshot import Snapshot, read
 from gtn_nas.report.summary import reproduction, summary
 from gtn_nas.results.query import Run
+from gtn_nas.storage.files import Place, whole_file
 
 NAME = "report.html"
 """What a report is called in its run folder."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from gtn_nas.ranking.ranking import DEFAULT
 from gtn_nas.report.snapshot import Snapshot, number
-from gtn_nas.results.ranking import DEFAULT
 from gtn_nas.trial import Status
 from gtn_nas.versions import versions
 

@@ -177,7 +177,7 @@ def _spearman(rankings: tuple[list[str], list[str]], shared: set[str]) -> float 
         return None
     import numpy as np
 
-    from gtn_nas.results.rank_statistics import spearman
+    from gtn_nas.ranking.statistics import spearman
 
     places = [{key: -place for place, key in enumerate(ranking)} for ranking in rankings]
     keys = sorted(shared)

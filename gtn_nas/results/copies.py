@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gtn_nas.bucket import BucketPath
-from gtn_nas.files import Place, for_each, whole_file
+from gtn_nas.storage.bucket import BucketPath
+from gtn_nas.storage.files import Place, for_each, whole_file
 
 
 class Copies:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gtn_nas.errors import RunFolderError
-from gtn_nas.files import TEMPORARY, Place, names_in
+from gtn_nas.storage.files import TEMPORARY, Place, names_in
 
 CONFIG = "config.yaml"
 LOCK = ".lock"

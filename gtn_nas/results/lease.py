@@ -9,11 +9,11 @@ import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from gtn_nas.bucket import OUTAGE_S, BucketPath
 from gtn_nas.errors import EnvironmentFailure, RunFolderError, StoreError
-from gtn_nas.files import TEMPORARY
 from gtn_nas.results.holder import Holder
 from gtn_nas.results.layout import LOCK
+from gtn_nas.storage.bucket import OUTAGE_S, BucketPath
+from gtn_nas.storage.files import TEMPORARY
 
 log = logging.getLogger(__name__)
 

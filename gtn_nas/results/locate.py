@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from gtn_nas.bucket import BucketPath
 from gtn_nas.errors import ConfigError, RunFolderError
-from gtn_nas.files import Place, place_of
 from gtn_nas.results.layout import CONFIG, is_run
+from gtn_nas.storage.bucket import BucketPath
+from gtn_nas.storage.files import Place, place_of
 
 
 def find_runs(names: Iterable[str | Path]) -> list[Place]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from gtn_nas.errors import EnvironmentFailure, RunFolderError
-from gtn_nas.files import Place
 from gtn_nas.results.holder import Holder
 from gtn_nas.results.layout import LOCK
 from gtn_nas.results.lease import Lease, lease_holder
+from gtn_nas.storage.files import Place
 
 TRIES, PAUSE_S = 5, 0.02
 """How often, and after how many seconds each, a lock is tried that a reader only looks at."""

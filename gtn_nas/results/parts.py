@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gtn_nas.bucket import BucketPath
 from gtn_nas.errors import ConfigError, RunFolderError
-from gtn_nas.files import Place, for_each, whole_file
 from gtn_nas.results.schema import Row, columns, identity, required
+from gtn_nas.storage.bucket import BucketPath
+from gtn_nas.storage.files import Place, for_each, whole_file
 from gtn_nas.trial import SCHEMA_VERSION, Record, Status
 
 ARROW_TYPES: Mapping[str, Any] = {

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.errors import QueryError
-from gtn_nas.files import Place, place_of
 from gtn_nas.results.locate import find_runs, require_run
 from gtn_nas.results.reader import Runs
 from gtn_nas.results.sandbox import literal
 from gtn_nas.results.settings import read_settings
+from gtn_nas.storage.files import Place, place_of
 
 if TYPE_CHECKING:
     from gtn_nas.spaces.stored import StoredArchitecture

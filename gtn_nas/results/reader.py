@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 import duckdb
 
 from gtn_nas.errors import QueryError
-from gtn_nas.files import Place
-from gtn_nas.results.columns import quoted
+from gtn_nas.ranking.columns import quoted
 from gtn_nas.results.copies import Copies
 from gtn_nas.results.layout import TABLES, part_files
 from gtn_nas.results.sandbox import Sandbox
@@ -19,6 +18,7 @@ from gtn_nas.results.selection import Selection
 from gtn_nas.results.terms import explained
 from gtn_nas.results.union import RUN, Query, Union
 from gtn_nas.results.views import ForeignPart, Views
+from gtn_nas.storage.files import Place
 
 if TYPE_CHECKING:
     import pandas as pd

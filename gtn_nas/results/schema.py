@@ -10,43 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from gtn_nas.architecture import Architecture
-from gtn_nas.trial import SCHEMA_VERSION, Record, Status, Trial
-
-
-@dataclass(frozen=True)
-class Final:
-    """A candidate that was fully trained: one row of the finals table.
-
-    Times are in seconds, accuracies are fractions 0-1, losses are cross-entropies in nats.
-    """
-
-    key: str
-    space: str
-    choices: str
-    rank: int
-    """Place among the candidates that led to this training; the best is 1."""
-    status: Status
-    run: str = ""
-    scale: str = "final"
-    error: str | None = None
-    predicted_accuracy: float | None = None
-    """The validation accuracy by which the predictor chose it; null if the ranking did."""
-    validation_accuracy: float | None = None
-    validation_loss: float | None = None
-    test_accuracy: float | None = None
-    test_loss: float | None = None
-    best_epoch: int | None = None
-    epochs: int | None = None
-    params: int | None = None
-    flops: int | None = None
-    train_s: float | None = None
-    seed: int = 0
-    device: str = ""
-    node: str = ""
-    weights: str | None = None
-    """Path of the trained weights, relative to the run folder."""
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    schema_version: int = SCHEMA_VERSION
+from gtn_nas.trial import SCHEMA_VERSION, Final, Record, Status, Trial
 
 
 @dataclass(frozen=True)

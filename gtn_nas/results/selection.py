@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gtn_nas.errors import QueryError
-from gtn_nas.files import Place
-from gtn_nas.results.columns import quoted
-from gtn_nas.results.pareto import front
-from gtn_nas.results.ranking import lower_is_better, order_by, within
+from gtn_nas.ranking.columns import quoted
+from gtn_nas.ranking.pareto import front
+from gtn_nas.ranking.ranking import lower_is_better, order_by, within
 from gtn_nas.results.settings import common_ranking
 from gtn_nas.results.terms import known, sort_terms
 from gtn_nas.results.union import RUN, Query, Union
 from gtn_nas.results.views import PART, ROW
+from gtn_nas.storage.files import Place
 from gtn_nas.trial import Status
 
 

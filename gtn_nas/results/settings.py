@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gtn_nas.errors import QueryError, RunFolderError
-from gtn_nas.files import Place
+from gtn_nas.ranking.limits import Limit
+from gtn_nas.ranking.ranking import DEFAULT
 from gtn_nas.results.layout import CONFIG
-from gtn_nas.results.limits import Limit
-from gtn_nas.results.ranking import DEFAULT
+from gtn_nas.storage.files import Place
 
 Settings = Mapping[str, Any]
 

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from gtn_nas.errors import EnvironmentFailure, RunFolderError
-from gtn_nas.files import TEMPORARY, Place, for_each, whole_file
 from gtn_nas.results import parts
 from gtn_nas.results.layout import (
     CONFIG,
@@ -23,8 +22,9 @@ from gtn_nas.results.layout import (
     refuse_used,
 )
 from gtn_nas.results.lock import Lock, locked
-from gtn_nas.results.schema import KINDS, Event, Final, Latency, Row
-from gtn_nas.trial import Record, Trial
+from gtn_nas.results.schema import KINDS, Event, Latency, Row
+from gtn_nas.storage.files import TEMPORARY, Place, for_each, whole_file
+from gtn_nas.trial import Final, Record, Trial
 
 FLUSH_ROWS = 512
 """Rows of one table that wait in memory at most."""

@@ -11,10 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from gtn_nas.ranking.ranking import score_columns
 from gtn_nas.results.holder import Holder
 from gtn_nas.results.lock import holder_of
 from gtn_nas.results.query import Run
-from gtn_nas.results.ranking import score_columns
 from gtn_nas.results.settings import Ranking
 from gtn_nas.trial import Status
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 
 from gtn_nas.errors import QueryError
-from gtn_nas.results.columns import quoted
+from gtn_nas.ranking.columns import quoted
 from gtn_nas.results.sandbox import first_line
 
 

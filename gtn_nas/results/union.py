@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gtn_nas.results.columns import quoted
+from gtn_nas.ranking.columns import quoted
 from gtn_nas.results.sandbox import Sandbox, literal
 from gtn_nas.results.views import PART, ROW, View, Views
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import duckdb
 
 from gtn_nas.errors import RunFolderError
-from gtn_nas.files import Place
-from gtn_nas.results.columns import quoted
+from gtn_nas.ranking.columns import quoted
 from gtn_nas.results.sandbox import Sandbox, literal, pattern
 from gtn_nas.results.schema import KINDS, columns, identity, required
+from gtn_nas.storage.files import Place
 from gtn_nas.trial import SCHEMA_VERSION
 
 PART, ROW = "_part", "_row"

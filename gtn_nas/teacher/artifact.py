@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from gtn_nas.config import Curriculum
+from gtn_nas.config.pretrain import Curriculum
 from gtn_nas.errors import TeacherError, UnknownNameError
-from gtn_nas.files import Place, whole_file
-from gtn_nas.local_copy import kept_copy
+from gtn_nas.storage.files import Place, whole_file
+from gtn_nas.storage.local_copy import kept_copy
 
 if TYPE_CHECKING:
     from torch import nn

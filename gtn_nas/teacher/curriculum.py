@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from gtn_nas.config import Curriculum
+from gtn_nas.config.pretrain import Curriculum
 from gtn_nas.teacher.generator import Generator
 from gtn_nas.teacher.inner_loop import Lesson
 

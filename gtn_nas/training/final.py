@@ -12,8 +12,8 @@ from safetensors.torch import save
 from gtn_nas.architecture import Architecture
 from gtn_nas.data.base import ImageDataset
 from gtn_nas.errors import EnvironmentFailure, one_line
-from gtn_nas.files import Place, whole_file
 from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.storage.files import Place, whole_file
 from gtn_nas.training.train import (
     EpochReport,
     FinalConfig,

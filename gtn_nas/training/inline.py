@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gtn_nas.files import Place
+from gtn_nas.storage.files import Place
 from gtn_nas.training.final import (
     Ends,
     FinalJob,

@@ -12,7 +12,7 @@ import ray
 from ray import tune
 
 from gtn_nas.errors import EnvironmentFailure, ResourceError, one_line
-from gtn_nas.files import Place
+from gtn_nas.storage.files import Place
 from gtn_nas.training.final import (
     Ends,
     FinalJob,

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from gtn_nas.errors import GtnNasError, RunFolderError
-from gtn_nas.files import Place, for_each, names_in
 from gtn_nas.report.page import report_data
 from gtn_nas.report.pictures import Pictures
 from gtn_nas.report.snapshot import read
 from gtn_nas.results.layout import CONFIG, TABLES, is_run, part_files
 from gtn_nas.results.query import Run
+from gtn_nas.storage.files import Place, for_each, names_in
 from gtn_nas.trial import Status
 
 KEPT = 32

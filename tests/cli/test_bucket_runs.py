@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gtn_nas.bucket import BucketPath
 from gtn_nas.results import lease
 from gtn_nas.results.query import load_run
+from gtn_nas.storage.bucket import BucketPath
 
 from ..user_spaces import write_space
 from .test_search import COMMAND

@@ -14,7 +14,7 @@ def test_parts_are_merged_and_hold_the_same(run_main, tmp_path):
 
 
 def test_a_run_in_a_bucket_is_compacted_too(run_main, bucket):
-    from gtn_nas.bucket import BucketPath
+    from gtn_nas.storage.bucket import BucketPath
 
     folder = BucketPath.of(f"{bucket}/run", pause=lambda seconds: None)
     write_run(folder, [record(0)], [record(1)])

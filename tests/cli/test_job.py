@@ -11,7 +11,9 @@ import sys
 import pytest
 
 from gtn_nas.cli.job import parsed
-from gtn_nas.config import PretrainConfig, SearchConfig, ValidateConfig
+from gtn_nas.config.pretrain import PretrainConfig
+from gtn_nas.config.search import SearchConfig
+from gtn_nas.config.validate import ValidateConfig
 from gtn_nas.results.query import load_run
 
 from ..ray_head import RayHead

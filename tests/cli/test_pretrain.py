@@ -6,11 +6,12 @@ from typing import ClassVar
 import pytest
 import yaml
 
-from gtn_nas import pretraining
 from gtn_nas.cli.main import main
-from gtn_nas.config import SearchConfig, parse
-from gtn_nas.config_file import read_yaml
-from gtn_nas.estimate import LEARNERS
+from gtn_nas.config.base import parse
+from gtn_nas.config.search import SearchConfig
+from gtn_nas.config.yaml_file import read_yaml
+from gtn_nas.pretraining import pretraining
+from gtn_nas.pretraining.estimate import LEARNERS
 from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gtn_nas import config, examination, pretraining
-from gtn_nas.config import PositiveInt, PretrainConfig
+from gtn_nas.config import pretrain as config
+from gtn_nas.config.base import PositiveInt
+from gtn_nas.config.pretrain import PretrainConfig
+from gtn_nas.pretraining import calibration, pretraining
 from gtn_nas.results.query import load_run
 from gtn_nas.teacher.artifact import read_header
 
@@ -321,7 +323,7 @@ def photos(run_main: Main, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Options of a small search of images that no teacher that ships was made for."""
     monkeypatch.setattr(config, "PretrainConfig", Tiny)
     monkeypatch.setattr(pretraining, "START_RATES", (0.8,))
-    monkeypatch.setattr(examination, "RATE_SCALES", ())
+    monkeypatch.setattr(calibration, "RATE_SCALES", ())
     data = ["--dataset", write_photos(Path("my photos"), side=12)]
     counts = ["--candidates", 2, "--top-k", 0]
     return ["search", "--executor", "inline", *data, *counts, "--out", "run"]

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from gtn_nas.files import place_of
+from gtn_nas.storage.files import place_of
 
 from ..labelled_run import architectures
-from ..test_truth import write
+from ..validation.test_known_accuracies import write
 
 
 @pytest.fixture

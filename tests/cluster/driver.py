@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gtn_nas.controller import Controller
 from gtn_nas.errors import GtnNasError
 from gtn_nas.executors import Executor, InlineExecutor, RayExecutor, connect
 from gtn_nas.results.layout import is_run
 from gtn_nas.results.store import RunStore
+from gtn_nas.searching.controller import Controller
 from gtn_nas.strategies.random_search import RandomSearch
 
 from . import candidates

@@ -143,8 +143,8 @@ def test_a_signal_ends_a_search_whose_cluster_answers_no_more(start_nodes, tmp_p
 KILLED_IN_FINALS = """
 import os, signal, sys
 from gtn_nas import SearchConfig, search
-from gtn_nas.config import parse
-from gtn_nas.config_file import read_yaml
+from gtn_nas.config.base import parse
+from gtn_nas.config.yaml_file import read_yaml
 from pathlib import Path
 
 def kill(progress):

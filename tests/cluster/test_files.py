@@ -15,7 +15,7 @@ import yaml
 
 from gtn_nas.cli.job import parsed
 from gtn_nas.cli.main import app
-from gtn_nas.config import parse
+from gtn_nas.config.base import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER, DOCKER = ROOT / "cluster", ROOT / "docker"

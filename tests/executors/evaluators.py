@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gtn_nas.architecture import Architecture
-from gtn_nas.executors.base import Arrays
-from gtn_nas.trial import Evaluate, Record, Status, Trial
+from gtn_nas.trial import Arrays, Evaluate, Record, Status, Trial
 
 
 def trial(index: int, act: str = "score") -> Trial:

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gtn_nas.executors.base import Arrays
-from gtn_nas.trial import Evaluate, Record, Status, Trial
+from gtn_nas.trial import Arrays, Evaluate, Record, Status, Trial
 
 from .conftest import Make
 from .evaluators import trial, trials

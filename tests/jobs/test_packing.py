@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gtn_nas.config import PretrainConfig, SearchConfig, ValidateConfig
+from gtn_nas.config.pretrain import PretrainConfig
+from gtn_nas.config.search import SearchConfig
+from gtn_nas.config.validate import ValidateConfig
 from gtn_nas.errors import GtnNasError
 from gtn_nas.jobs import packing
 from gtn_nas.jobs.packing import Command, pack

@@ -19,7 +19,7 @@ from gtn_nas.proxies.names import COLUMNS, NAMES, TRAINED, ZERO_COST
 from gtn_nas.proxies.registry import ProxySettings
 from gtn_nas.proxies.size import count_depth, count_flops, count_parameters
 from gtn_nas.proxies.zero_cost import IMAGES, zero_cost_scores
-from gtn_nas.results.columns import value_of
+from gtn_nas.ranking.columns import value_of
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.curriculum import Teacher, TeacherConfig, cosine
 from gtn_nas.trial import Status

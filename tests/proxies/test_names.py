@@ -23,8 +23,8 @@ from gtn_nas.proxies.names import (
     proxies_of,
 )
 from gtn_nas.proxies.registry import ProxySettings, make_proxies
-from gtn_nas.results import ranking
-from gtn_nas.results.columns import MEASURES
+from gtn_nas.ranking import ranking
+from gtn_nas.ranking.columns import MEASURES
 
 from .candidates import run, trial
 

@@ -66,7 +66,7 @@ def test_a_place_that_cannot_be_written_is_named(finished, tmp_path):
 
 
 def test_a_run_in_a_bucket_is_reported_into_it(bucket):
-    from gtn_nas.files import place_of
+    from gtn_nas.storage.files import place_of
 
     with RunStore.create(place_of(f"{bucket}/runs/far"), "seed: 0\n") as store:
         store.append_candidates([record(0)])

@@ -8,9 +8,9 @@ from typing import Any, get_type_hints
 import hypothesis.strategies as st
 
 from gtn_nas.architecture import Architecture
-from gtn_nas.results.schema import Event, Final, Latency
+from gtn_nas.results.schema import Event, Latency
 from gtn_nas.results.store import RunStore
-from gtn_nas.trial import SCHEMA_VERSION, Record, Status, Trial
+from gtn_nas.trial import SCHEMA_VERSION, Final, Record, Status, Trial
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

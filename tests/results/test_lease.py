@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gtn_nas.bucket import BucketPath
 from gtn_nas.errors import EnvironmentFailure, RunFolderError, StoreError
 from gtn_nas.results.layout import LOCK
 from gtn_nas.results.lease import LIFETIME_S, SETTLE_S, Lease
+from gtn_nas.storage.bucket import BucketPath
 
 from ..gate import Time
 

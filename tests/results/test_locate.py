@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from gtn_nas.bucket import BucketPath
 from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.results.locate import find_runs
+from gtn_nas.storage.bucket import BucketPath
 
 from .samples import record, write_run
 

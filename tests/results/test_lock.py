@@ -4,10 +4,10 @@ import socket
 
 import pytest
 
-from gtn_nas.bucket import BucketPath
 from gtn_nas.errors import RunFolderError
 from gtn_nas.results.holder import Holder
 from gtn_nas.results.lock import holder_of, locked
+from gtn_nas.storage.bucket import BucketPath
 
 from ..gate import Time
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from gtn_nas.errors import ConfigError, EnvironmentFailure, RunFolderError
 from gtn_nas.results import parts
-from gtn_nas.results.schema import Event, Final, Latency, columns
-from gtn_nas.trial import SCHEMA_VERSION, Record, Status
+from gtn_nas.results.schema import Event, Latency, columns
+from gtn_nas.trial import SCHEMA_VERSION, Final, Record, Status
 
 from .samples import EVENTS, FINALS, LATENCIES, RECORDS, final, record
 

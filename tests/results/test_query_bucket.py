@@ -2,11 +2,11 @@
 
 import pytest
 
-from gtn_nas.bucket import BucketPath
 from gtn_nas.errors import ConfigError, QueryError, RunFolderError, StoreError
 from gtn_nas.results.layout import part_files
 from gtn_nas.results.query import load_run
 from gtn_nas.results.store import RunStore
+from gtn_nas.storage.bucket import BucketPath
 
 from ..gate import Time
 from .samples import final, latency, record, write_run

@@ -164,7 +164,7 @@ def test_a_reader_sees_what_several_writers_add_and_merge(tmp_path):
 
 
 def test_several_runs_in_buckets_and_on_a_disk_are_one(bucket, tmp_path, runs):
-    from gtn_nas.bucket import BucketPath
+    from gtn_nas.storage.bucket import BucketPath
 
     write_run(BucketPath.of(f"{bucket}/runs/far"), [record(7)], [record(8)])
     rows = load_runs(f"{bucket}/runs/*", tmp_path / "b").query(sort="params", top=9)

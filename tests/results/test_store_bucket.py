@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gtn_nas.bucket import OUTAGE_S, BucketPath
 from gtn_nas.errors import ConfigError, RunFolderError, StoreError
 from gtn_nas.results import store as store_module
 from gtn_nas.results.layout import part_files
 from gtn_nas.results.store import FLUSH_S, RunStore
+from gtn_nas.storage.bucket import OUTAGE_S, BucketPath
 from gtn_nas.trial import SCHEMA_VERSION
 
 from ..gate import Time
@@ -187,7 +187,7 @@ def test_ctrl_c_during_an_outage_ends_the_run_at_once(folder, time, gate):
 
 WRITER = """
 import sys
-from gtn_nas.files import place_of
+from gtn_nas.storage.files import place_of
 from gtn_nas.results.store import RunStore
 from tests.results.samples import record, trial
 store = RunStore.create(place_of(sys.argv[1]), "seed: 0", clock=lambda: 0.0)

@@ -2,12 +2,12 @@ from datetime import timedelta
 
 import pytest
 
-from gtn_nas.bucket import BucketPath
 from gtn_nas.errors import RunFolderError
 from gtn_nas.results.holder import Holder
 from gtn_nas.results.query import load_run
 from gtn_nas.results.store import RunStore
 from gtn_nas.results.summary import Failures, Node, State, is_running, summarise
+from gtn_nas.storage.bucket import BucketPath
 from gtn_nas.trial import Status
 
 from ..gate import Time

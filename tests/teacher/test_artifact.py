@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from gtn_nas.config import Curriculum
+from gtn_nas.config.pretrain import Curriculum
 from gtn_nas.errors import EnvironmentFailure, TeacherError, UnknownNameError
 from gtn_nas.teacher import artifact
 from gtn_nas.teacher.artifact import (

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gtn_nas.config import Curriculum
+from gtn_nas.config.pretrain import Curriculum
 from gtn_nas.data.augmentation import augmentation_for
 from gtn_nas.errors import MetaTrainingError
 from gtn_nas.teacher.curriculum import RealData

@@ -10,7 +10,7 @@ from safetensors.torch import load
 
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import ResourceError
-from gtn_nas.files import Place, place_of
+from gtn_nas.storage.files import Place, place_of
 from gtn_nas.training.final import FinalJob, FinalOutcome, FinalTask, train_final
 from gtn_nas.training.inline import train_inline
 from gtn_nas.training.train import FinalConfig

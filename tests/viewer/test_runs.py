@@ -90,7 +90,7 @@ def test_a_folder_that_is_missing_or_a_run_itself_is_refused(folder):
 
 
 def test_runs_in_a_bucket_are_found_and_read(bucket):
-    from gtn_nas.files import place_of
+    from gtn_nas.storage.files import place_of
 
     with RunStore.create(place_of(f"{bucket}/runs/far"), "seed: 0\n") as store:
         store.append_candidates([record(0)])

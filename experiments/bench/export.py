@@ -1,0 +1,121 @@
+"""Do exported networks load and agree, how large are they, and is ONNX faster than PyTorch?
+
+For every search space: a search of digits whose five largest networks are fully trained for one
+epoch, and all five exported. What is measured is the exported files, as a user runs them on one
+thread: the median of forward passes that take turns. The table is
+``experiments/tables/bench_export.csv``.
+
+Run with ``python -m experiments.bench.export [SPACE]``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from experiments.shared.common import Table, machine, markdown
+from gtn_nas import SearchConfig, search
+from gtn_nas.export.exporting import Exported, export
+from gtn_nas.spaces import SPACES
+
+TOP = 5
+BATCHES = (1, 32)
+LEAST_S = 2.0
+"""Seconds that the passes of one network and batch take at least."""
+
+
+def main() -> None:
+    """Measure the spaces that are named, and print the table."""
+    torch.set_num_threads(1)
+    table = Table("bench_export")
+    for space in sys.argv[1:] or SPACES:
+        with tempfile.TemporaryDirectory() as folder:
+            run = Path(folder) / "run"
+            config = SearchConfig(
+                space=space,
+                candidates=TOP,
+                top_k=TOP,
+                rank_by="params",
+                proxies=(),
+                final_epochs=1,
+                executor="inline",
+                out=str(run),
+            )
+            search(config)
+            for rank in range(1, TOP + 1):
+                exported = export(run, Path(folder) / str(rank), rank=rank)
+                table.add({"space": space, **_measured(exported), "machine": machine()})
+    print(machine())
+    names = [name for name in table.rows[0] if name != "machine"]
+    print(markdown(names, [[row[name] for name in names] for row in table.rows]))
+
+
+def _measured(exported: Exported) -> Mapping[str, Any]:
+    """Return one row: agreement, sizes and latencies."""
+    trained, folder = exported.trained, exported.folder
+    row: dict[str, Any] = {
+        "key": trained.architecture.key,
+        "rank": trained.rank,
+        "params": trained.final["params"],
+        "pytorch_difference": f"{exported.differences['pytorch']:.1e}",
+        "onnx_difference": f"{exported.differences['onnx']:.1e}",
+        "weights_kb": (folder / "weights.safetensors").stat().st_size // 1024,
+        "onnx_kb": (folder / "model.onnx").stat().st_size // 1024,
+    }
+    network, session = _network(folder), _session(folder / "model.onnx")
+    for batch in BATCHES:
+        images = torch.randn(batch, *trained.images.shape)
+        ours, onnx = _medians_ms(
+            partial(network, images), partial(session.run, None, {"images": images.numpy()})
+        )
+        row[f"pytorch_ms_{batch}"], row[f"onnx_ms_{batch}"] = f"{ours:.3f}", f"{onnx:.3f}"
+    return row
+
+
+def _network(folder: Path) -> nn.Module:
+    """Load the exported network as its README says."""
+    spec = importlib.util.spec_from_file_location("model", folder / "model.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(folder / "model.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network: nn.Module = module.Network()
+    network.load_state_dict(load_file(folder / "weights.safetensors"))
+    return network.eval()
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+@torch.inference_mode()
+def _medians_ms(*passes: Callable[[], object]) -> list[float]:
+    """Return the median milliseconds of each pass; they take turns, so that they share luck."""
+    for forward in passes * 3:
+        forward()
+    times_ms: list[list[float]] = [[] for _ in passes]
+    started = time.perf_counter()
+    while time.perf_counter() - started < LEAST_S or len(times_ms[0]) < 20:
+        for forward, times in zip(passes, times_ms, strict=True):
+            begin = time.perf_counter()
+            forward()
+            times.append(1000 * (time.perf_counter() - begin))
+    return list(map(statistics.median, times_ms))
+
+
+if __name__ == "__main__":
+    main()

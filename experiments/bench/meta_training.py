@@ -1,0 +1,222 @@
+"""How fast and how frugal is a meta-step? A plain unroll and ours, side by side in one run.
+
+The plain one calls the generator at every inner step, with the enlarged maps made, and keeps one
+second-order graph through all steps. Both have the same learner (two convolutions of stride 2 with
+32 and 64 channels, batch normalisation, a fully connected layer), the same start (a generator that
+has learned to draw real images), the same outer optimiser and as many iterations. Every arm is a
+process of its own, so that peak memory is its own; arms take turns.
+
+Run with ``python -m experiments.bench.meta_training --data-dir DIR [--budget small|full]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from experiments.shared.common import Table, machine, markdown
+from gtn_nas.data import load_dataset
+from gtn_nas.data.base import ImageDataset
+from gtn_nas.pretraining.memory import keep_freed_memory
+from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
+from gtn_nas.teacher.generator import LEAK, RANGE, Generator
+from gtn_nas.teacher.inner_loop import estimate_batch_statistics, score, teach
+from gtn_nas.teacher.meta_config import MetaConfig
+from gtn_nas.teacher.meta_training import MetaTrainer
+from gtn_nas.teacher.warm_start import choose_targets, fit_to_images
+from gtn_nas.trial import derived_seed
+
+ARMS = ("plain", "plain, freed memory kept", "ours")
+BATCH, REAL_BATCH, LEARNING_RATE = 128, 512, 0.001
+TIMED = {"small": 3, "full": 5}
+ITERATIONS = {"small": 20, "full": 150}
+LEARNERS = 10
+
+Step = Callable[[int], None]
+
+
+def make_learner(seed: int, weights: int | None = None) -> nn.Module:
+    """Return the learner with weights from a seed."""
+    torch.manual_seed(seed if weights is None else weights)
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, stride=2, padding=1),
+        nn.BatchNorm2d(32),
+        nn.LeakyReLU(LEAK),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        nn.BatchNorm2d(64),
+        nn.LeakyReLU(LEAK),
+        nn.Flatten(),
+        nn.Linear(64 * 7 * 7, 10),
+    )
+
+
+def make_teacher(steps: int, dataset: ImageDataset, warm_start_steps: int) -> Teacher:
+    """Return a teacher that draws real images, or noise if ``warm_start_steps`` is 0."""
+    torch.manual_seed(0)
+    teacher = Teacher(TeacherConfig(dataset.image_shape, 10, steps, BATCH))
+    teacher.step_sizes.start_at(0.1)
+    rng = torch.Generator().manual_seed(0)
+    chosen = choose_targets(dataset.train.labels, teacher.labels.flatten(), rng)
+    targets = dataset.normalise(dataset.train.images[chosen])
+    for _ in fit_to_images(teacher, targets, warm_start_steps, rng):
+        pass
+    return teacher
+
+
+def draw_plainly(generator: Generator, noise: Tensor, labels: Tensor) -> Tensor:
+    """Draw images as the generator's definition says, enlarged maps and all."""
+    x = torch.cat([noise, F.one_hot(labels, 10).float()], 1)
+    x = F.leaky_relu(generator.norms[0](generator.fc1(x)), LEAK)
+    x = generator.fc2(x).view(-1, generator.channels, *generator.sizes[0])
+    x = F.leaky_relu(generator.norms[1](x), LEAK)
+    x = F.pad(F.interpolate(x, scale_factor=2, mode="nearest"), (1, 1, 1, 1), mode="reflect")
+    x = F.leaky_relu(generator.norms[2](generator.conv1(x)), LEAK)
+    x = F.pad(F.interpolate(x, scale_factor=2, mode="nearest"), (1, 1, 1, 1), mode="reflect")
+    return RANGE * torch.tanh(generator.conv2(x))
+
+
+def plain_step(teacher: Teacher, images: Tensor, labels: Tensor) -> Step:
+    """Return a meta-step by one graph through generator and learner at every inner step."""
+    learned = [p for p in teacher.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(learned, lr=LEARNING_RATE)
+    generator, noise, logits = teacher.generator, teacher.noise, teacher.label_logits
+    # A full curriculum with soft labels has all three; this tells the type checker.
+    assert generator is not None and noise is not None and logits is not None  # noqa: S101, PT018
+
+    def step(iteration: int) -> None:
+        learner = make_learner(derived_seed(0, iteration)).train()
+        parameters: dict[str, Tensor] = dict(learner.named_parameters())
+        velocity = {n: torch.zeros_like(p) for n, p in parameters.items()}
+        rates, momenta = teacher.step_sizes()
+        for t in range(len(rates)):
+            drawn = draw_plainly(generator, noise[t], teacher.labels[t])
+            loss = F.cross_entropy(
+                functional_call(learner, parameters, (drawn,)), logits[t].softmax(-1)
+            )
+            found = torch.autograd.grad(loss, list(parameters.values()), create_graph=True)
+            velocity = {
+                n: momenta[t] * v + g for (n, v), g in zip(velocity.items(), found, strict=True)
+            }
+            parameters = {n: p - rates[t] * velocity[n] for n, p in parameters.items()}
+        rng = torch.Generator().manual_seed(iteration)
+        batch = torch.randperm(len(labels), generator=rng)[:REAL_BATCH]
+        result = functional_call(learner, parameters, (images[batch],))
+        optimiser.zero_grad()
+        torch.autograd.backward(F.cross_entropy(result, labels[batch]))
+        optimiser.step()
+
+    return step
+
+
+def our_step(teacher: Teacher, images: Tensor, labels: Tensor, iterations: int) -> Step:
+    """Return the product's meta-step."""
+    config = MetaConfig(
+        iterations, window=16, learning_rate=LEARNING_RATE, real_batch_size=REAL_BATCH
+    )
+    trainer = MetaTrainer(teacher, config, make_learner, images, labels)
+    return lambda iteration: (trainer.step(), None)[1]
+
+
+def peak_mb() -> float:
+    """Return the process's largest resident size so far, data and libraries included, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def run_arm(arm: str, steps: int, iterations: int, data_dir: Path) -> dict[str, Any]:
+    """Measure one arm in this process; accuracy only where there are iterations to learn from."""
+    dataset = load_dataset("mnist", data_dir=data_dir)
+    images, labels = dataset.normalise(dataset.train.images[:20000]), dataset.train.labels[:20000]
+    if arm != "plain":
+        keep_freed_memory()
+    teacher = make_teacher(steps, dataset, warm_start_steps=100 if iterations > 1 else 0)
+    step = (
+        our_step(teacher, images, labels, max(iterations, 10))
+        if arm == "ours"
+        else plain_step(teacher, images, labels)
+    )
+    times_s = []
+    for iteration in range(iterations):
+        begun = time.perf_counter()
+        step(iteration)
+        times_s.append(time.perf_counter() - begun)
+    measured = {"step_s": median(times_s[1:] or times_s), "peak_mb": peak_mb()}
+    return measured | {"accuracy": accuracy(teacher, dataset)}
+
+
+def accuracy(teacher: Teacher, dataset: ImageDataset) -> float:
+    """Return the mean validation accuracy (0-1) of fresh learners."""
+    validation, found = dataset.validation, []
+    with torch.no_grad():
+        lesson = teacher.lesson()
+    for seed in range(LEARNERS):
+        learner = make_learner(derived_seed("measure", seed))
+        try:
+            teach(learner, lesson)
+        except FloatingPointError:
+            found.append(0.0)
+            continue
+        estimate_batch_statistics(learner, dataset.calibration_images())
+        images = dataset.normalise(validation.images[:2000])
+        found.append(score(learner, images, validation.labels[:2000])[0])
+    return mean(found)
+
+
+def in_a_process(arm: str, steps: int, iterations: int, data_dir: Path) -> dict[str, Any]:
+    """Measure one arm in a process of its own."""
+    asked = json.dumps([arm, steps, iterations, str(data_dir)])
+    command = [sys.executable, "-m", __spec__.name, "--arm", asked]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Measure all arms and print the table, with ratios to the plain unroll."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--budget", choices=("small", "full"), default="small")
+    parser.add_argument("--arm", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.arm:
+        arm, steps, iterations, data_dir = json.loads(options.arm)
+        print(json.dumps(run_arm(arm, steps, iterations, Path(data_dir))))
+        return
+    table, rows = Table("meta_training"), []
+    for steps, iterations in ((32, ITERATIONS[options.budget]), (128, 1)):
+        base: dict[str, Any] = {}
+        for arm in ARMS:
+            found = in_a_process(arm, steps, iterations, options.data_dir)
+            base = base or found
+            table.add({"budget": options.budget, "arm": arm, "inner_steps": steps} | found)
+            rows.append(
+                [
+                    arm,
+                    steps,
+                    iterations,
+                    f"{found['step_s']:.2f} s",
+                    f"{found['step_s'] / base['step_s']:.2f}",
+                    f"{found['peak_mb']:.0f} MB",
+                    f"{found['peak_mb'] / base['peak_mb']:.2f}",
+                    f"{found['accuracy']:.2%}" if iterations > 1 else "",
+                ]
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+    print(f"{machine()}, budget {options.budget}")
+    columns = ["arm", "T", "iterations", "step", "ratio", "peak memory", "ratio", "accuracy after"]
+    print(markdown(columns, rows))
+
+
+if __name__ == "__main__":
+    main()

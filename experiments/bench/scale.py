@@ -1,0 +1,204 @@
+"""What does the loop cost on many workers? By simulation: candidates that sleep or do nothing.
+
+Four raylets on this machine pretend to have 16 CPUs each. Every arm is a driver process of its own
+that joins them, so that its memory is its own, and runs the whole loop: strategy, Ray, record on
+the disk. Workers need no torch, and each record tells whether they imported it.
+
+- no-op: wall time of a candidate that does nothing, on 1 to 64 workers (goal: 2 ms at most).
+- asleep: utilisation with candidates of 0.3 s on 1 to 64 workers (goal: 90 % with 64).
+- at work: the same on two workers of a private Ray, which keep their CPU busy (goal: 95 %).
+- memory: the driver's resident set after a tenth of all no-ops and after all of them (goal: within
+  10 %, from 10,000 to 100,000).
+- Tune: one trial of Ray Tune for each candidate that does nothing, two at once, with fresh and with
+  reused actors.
+
+Run with ``python -m experiments.bench.scale [--budget small|full]``; it goes on after a kill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from experiments.shared.toy_search import Idle, Timed, search, timed_search, utilisation
+from gtn_nas.executors import RayExecutor, connect
+
+NODES, CPUS = 4, 16
+NAP_S = 0.3
+WORKERS = {"small": (2, 16), "full": (1, 2, 4, 8, 16, 32, 64)}
+NO_OPS = {"small": 2_000, "full": 20_000}
+NAPS_EACH = {"small": 20, "full": 40}
+MANY = {"small": 10_000, "full": 100_000}
+TRIALS = {"small": 8, "full": 40}
+
+Budget = Literal["small", "full"]
+Row = dict[str, object]
+
+
+def no_ops(address: str, workers: int, budget: Budget) -> Row:
+    """Return the milliseconds of a candidate that does nothing."""
+    count = NO_OPS[budget]
+    with connect(address), RayExecutor(Idle(), {}, workers=workers) as executor:
+        records, wall_s = timed_search(executor, count)
+    if any(record.extra["torch"] for record in records):
+        raise SystemExit("a worker imported torch, which it does not need")
+    return {"candidates": count, "ms_each": round(1000 * wall_s / (count - 1), 2)}
+
+
+def naps(address: str, workers: int, budget: Budget) -> Row:
+    """Return the utilisation of workers on pretended CPUs, whose candidates sleep."""
+    return _occupied(Idle(NAP_S), address, workers, budget)
+
+
+def works(address: str, workers: int, budget: Budget) -> Row:
+    """Return the utilisation of workers of a private Ray, whose candidates keep a CPU busy."""
+    return _occupied(Idle(NAP_S, works=True), "local", workers, budget)
+
+
+def memory(address: str, workers: int, budget: Budget) -> Row:
+    """Return the driver's memory in MB after a tenth of the candidates and after all."""
+    count, sizes = MANY[budget], []
+    started = time.perf_counter()
+    with connect(address), RayExecutor(Idle(), {}, workers=workers) as executor:
+        for told, _ in enumerate(search(executor, count), start=1):
+            if told % (count // 10) == 0:
+                sizes.append(resident_mb())
+    return {
+        "candidates": count,
+        "ms_each": round(1000 * (time.perf_counter() - started) / count, 2),
+        "mb_after_a_tenth": round(sizes[0]),
+        "mb_after_all": round(sizes[-1]),
+        "mb_at_most": round(max(sizes)),
+    }
+
+
+def tune_fresh(address: str, workers: int, budget: Budget) -> Row:
+    """Return the milliseconds of a Tune trial that does nothing, by Tune's defaults."""
+    return _tune(address, workers, budget, reuse=False)
+
+
+def tune_reused(address: str, workers: int, budget: Budget) -> Row:
+    """Return the same with actors that Tune uses again."""
+    return _tune(address, workers, budget, reuse=True)
+
+
+ARMS: dict[str, Callable[[str, int, Budget], Row]] = {
+    "no-op": no_ops,
+    "asleep": naps,
+    "at work": works,
+    "memory": memory,
+    "Tune": tune_fresh,
+    "Tune, actors reused": tune_reused,
+}
+
+
+def _occupied(factory: Idle, address: str, workers: int, budget: Budget) -> Row:
+    count = workers * NAPS_EACH[budget]
+    with connect(address), RayExecutor(Timed(factory), {}, workers=workers) as executor:
+        records, _ = timed_search(executor, count)
+    share, per_s = utilisation(records)
+    return {"candidates": count, "per_s": round(per_s, 1), "utilisation": round(share, 4)}
+
+
+def _tune(address: str, workers: int, budget: Budget, reuse: bool) -> Row:
+    from ray import tune
+
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+
+    def no_op(config: dict[str, int]) -> None:
+        tune.report({"score": 0.5})
+
+    count = TRIALS[budget]
+    with connect(address), tempfile.TemporaryDirectory() as place:
+        tuner = tune.Tuner(
+            no_op,
+            param_space={"candidate": tune.grid_search(list(range(count)))},
+            tune_config=tune.TuneConfig(reuse_actors=reuse, max_concurrent_trials=workers),
+            run_config=tune.RunConfig(storage_path=place, verbose=0),
+        )
+        started = time.perf_counter()
+        tuner.fit()
+        wall_s = time.perf_counter() - started
+    return {"candidates": count, "ms_each": round(1000 * wall_s / count)}
+
+
+def resident_mb() -> float:
+    """Return the resident set of this process in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def run_arm(arm: str, workers: int, budget: Budget, address: str) -> Row:
+    """Run an arm in a process of its own; its last line is its row."""
+    command = [sys.executable, "-m", "experiments.bench.scale", "--budget", budget]
+    command += ["--arm", arm, "--workers", str(workers), "--address", address]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: Row = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Measure every arm that is not in the table yet, and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--budget", choices=("small", "full"), default="small")
+    for hidden in ("--arm", "--workers", "--address"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.arm:
+        row = ARMS[options.arm](options.address, int(options.workers), options.budget)
+        print(json.dumps(row))
+        return
+    measure(options.budget)
+
+
+def measure(budget: Budget) -> None:
+    """Start the pretended cluster and run what is missing."""
+    from ray.cluster_utils import Cluster
+
+    from experiments.shared.common import Table, machine, markdown
+
+    sizes = WORKERS[budget]
+    arms = [("no-op", n) for n in sizes] + [("asleep", n) for n in sizes]
+    arms += [("at work", 2), ("memory", CPUS), ("Tune", 2), ("Tune, actors reused", 2)]
+    table = Table("bench_scale")
+    missing = [a for a in arms if not table.has(budget=budget, arm=a[0], workers=a[1])]
+    if missing:
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CPUS})
+        try:
+            for _ in range(NODES - 1):
+                cluster.add_node(num_cpus=CPUS)
+            for arm, workers in missing:
+                found = run_arm(arm, workers, budget, cluster.address)
+                empty = dict.fromkeys(COLUMNS, "")
+                about = {"budget": budget, "arm": arm, "workers": workers}
+                table.add(about | empty | found | {"load": f"{os.getloadavg()[1]:.1f}"})
+        finally:
+            cluster.shutdown()
+    print(machine(), f"{NODES} raylets with {CPUS} pretended CPUs each")
+    rows = [list(row.values()) for row in table.rows if row["budget"] == budget]
+    print(markdown(list(table.rows[0]), rows))
+
+
+COLUMNS = (
+    "candidates",
+    "ms_each",
+    "per_s",
+    "utilisation",
+    "mb_after_a_tenth",
+    "mb_after_all",
+    "mb_at_most",
+)
+"""What arms measure; each leaves some of them empty."""
+
+
+if __name__ == "__main__":
+    main()

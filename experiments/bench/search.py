@@ -1,0 +1,99 @@
+"""The main job as a person runs it: time, memory and the winner's accuracy, five seeds.
+
+Runs ``gtn-nas search`` (digits, 200 candidates, top 3) as a process of its own for each seed and
+watches the whole process tree. Run with ``python -m experiments.bench.search``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from experiments.shared.common import Table, machine, markdown
+from gtn_nas.results.query import load_run
+
+SEEDS = range(5)
+SAMPLE_S = 0.25
+COMMAND = [sys.executable, "-c", "from gtn_nas.cli.main import main; main()", "search"]
+
+
+def tree(root: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            after_name = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(after_name[1]), []).append(int(stat.parent.name))
+    found = [root]
+    for process in found:
+        found += children.get(process, [])
+    return found
+
+
+def memory_mb(processes: list[int]) -> float:
+    """Return proportional set sizes in MB: pages that processes share count once in all."""
+    total = 0
+    for process in processes:
+        try:
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1000
+
+
+def measure(seed: int, folder: Path) -> dict[str, object]:
+    """Run one search and return its row."""
+    started, peak_mb = time.perf_counter(), 0.0
+    process = subprocess.Popen(
+        [*COMMAND, "--seed", str(seed), "--out", str(folder)], stdout=subprocess.DEVNULL
+    )
+    while process.poll() is None:
+        peak_mb = max(peak_mb, memory_mb(tree(process.pid)))
+        time.sleep(SAMPLE_S)
+    wall_s = time.perf_counter() - started
+    if process.returncode:
+        raise SystemExit(f"the search of seed {seed} ended with {process.returncode}")
+    run = load_run(folder)
+    (winner,) = run.sql(
+        "SELECT test_accuracy, key FROM finals WHERE status = 'ok' "
+        "ORDER BY validation_accuracy DESC, validation_loss LIMIT 1"
+    )
+    (count,) = run.sql("SELECT count(*) AS ok FROM candidates WHERE status = 'ok'")
+    return {
+        "seed": seed,
+        "wall_s": round(wall_s, 1),
+        "peak_mb": round(peak_mb),
+        "candidates_ok": count["ok"],
+        "winner": winner["key"],
+        "winner_test_accuracy": winner["test_accuracy"],
+    }
+
+
+def main() -> None:
+    """Measure every seed that is not in the table yet, and print the table."""
+    table = Table("bench_search")
+    with tempfile.TemporaryDirectory() as place:
+        for seed in SEEDS:
+            if not table.has(seed=seed):
+                table.add(measure(seed, Path(place) / str(seed)))
+    print(machine())
+    print(markdown(list(table.rows[0]), [list(row.values()) for row in table.rows]))
+    accuracies = [float(row["winner_test_accuracy"]) for row in table.rows]
+    slowest = max(float(row["wall_s"]) for row in table.rows)
+    largest = max(float(row["peak_mb"]) for row in table.rows)
+    print(
+        f"\nwinner's test accuracy {np.mean(accuracies):.2%} in the mean (sd "
+        f"{np.std(accuracies, ddof=1):.2%}); slowest {slowest:.0f} s; largest {largest:.0f} MB"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Claims: one claim, one script, one table of its name."""

@@ -1,0 +1,80 @@
+"""How much do two learners agree on what a teacher should change?
+
+Some learners of ``CheapChains`` are taught by one teacher, with fresh weights and real images each,
+and their meta-gradients are compared. The shared part is the squared norm of their mean over the
+mean of their squared norms, without the bias of finite numbers: one over it is the number of
+learners that an outer step would want. It is told for the learned noise and the generator's second
+layer, at several multiples of the learners' rates, for whole lessons and their second halves.
+
+Run with ``python -m experiments.studies.gradient_agreement --data-dir DIR [--teacher NAME]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from experiments.shared.common import machine, markdown
+from experiments.shared.learner_families import CheapChains
+from gtn_nas.data import load_dataset
+from gtn_nas.pretraining.learners import LearnerSampler
+from gtn_nas.pretraining.memory import keep_freed_memory
+from gtn_nas.teacher.artifact import load_teacher, resolve_teacher
+from gtn_nas.teacher.hypergradient import RealBatch, lesson_gradient
+
+LEARNERS, REAL_BATCH, LOSS_EVERY = 16, 2048, 16
+MULTIPLES = (1.0, 0.5, 0.25)
+
+
+def shared_part(gradients: list[Tensor]) -> float:
+    """Return the mean cosine of different gradients, which may come out below zero."""
+    unit = torch.stack([g.flatten() / g.norm() for g in gradients])
+    cosines, count = unit @ unit.T, len(gradients)
+    return float((cosines.sum() - cosines.diag().sum()) / (count * (count - 1)))
+
+
+def main() -> None:
+    """Compare gradients and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--teacher", default="mnist-conv_chain")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    teacher, _ = load_teacher(resolve_teacher(asked.teacher))
+    dataset = load_dataset("mnist", data_dir=asked.data_dir)
+    images, labels = dataset.train.images, dataset.train.labels
+    sampler = LearnerSampler(CheapChains(), dataset.image_shape, 10, torch.device("cpu"))
+    generator, noise = teacher.generator, teacher.noise
+    # Only other curricula lack one of the two; mypy cannot know that.
+    assert generator is not None and noise is not None  # noqa: S101, PT018
+    learned = [noise, generator.fc2.parametrizations.weight.original1]
+    drawn, rows = teacher.lesson(), []
+    for multiple in MULTIPLES:
+        lesson = replace(drawn, learning_rates=drawn.learning_rates * multiple)
+        for window in (range(lesson.steps), range(lesson.steps // 2, lesson.steps)):
+            found: list[list[Tensor]] = [[] for _ in learned]
+            for seed in range(LEARNERS):
+                rng = torch.Generator().manual_seed(seed)
+                chosen = torch.randperm(len(labels), generator=rng)[:REAL_BATCH]
+                real = RealBatch(dataset.normalise(images[chosen]), labels[chosen])
+                learner = sampler(seed).train()
+                result = lesson_gradient(
+                    learner, lesson, window, real, loss_every=LOSS_EVERY, seed=seed
+                )
+                given = result.gradient.images
+                gradients = torch.autograd.grad(lesson.images, learned, given, retain_graph=True)
+                for list_, gradient in zip(found, gradients, strict=True):
+                    list_.append(gradient)
+            parts = [f"{shared_part(gradients):.2%}" for gradients in found]
+            rows.append([multiple, f"{window.start + 1} to {window.stop}", *parts])
+    print(f"{machine()}, {LEARNERS} learners")
+    print(markdown(["rates times", "steps differentiated", "noise", "second layer"], rows))
+
+
+if __name__ == "__main__":
+    main()

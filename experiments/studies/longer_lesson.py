@@ -1,0 +1,68 @@
+"""Makes a teacher of a longer lesson from a shorter one: the same lesson twice, or more often.
+
+``python -m experiments.studies.longer_lesson SHORT.safetensors --inner-steps 64 --out
+LONG.safetensors``; ``gtn-nas pretrain --inner-steps 64 --start LONG.safetensors`` then goes on from
+there. The first steps stay those of the shorter lesson, until meta-training changes them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gtn_nas.teacher.artifact import load_teacher, save_teacher
+from gtn_nas.teacher.curriculum import Teacher
+
+
+def places(steps: int, batch: int, inner_steps: int, num_classes: int) -> Tensor:
+    """Return which image of the shorter lesson each of the longer one repeats, ``(T B,)``.
+
+    Classes go round and round through a lesson, so a second pass must begin with an image of the
+    class that is next.
+    """
+    images, wanted = steps * batch, torch.arange(inner_steps * batch)
+    whole = images - images % num_classes
+    return torch.where(wanted < images, wanted, wanted % whole)
+
+
+def longer(teacher: Teacher, inner_steps: int) -> Teacher:
+    """Return a teacher that begins like another and then repeats it.
+
+    Args:
+        teacher: a generator with noise that is kept in order.
+        inner_steps: batches of its lesson, more than the other's.
+    """
+    sizes = teacher.config
+    made = Teacher(replace(sizes, inner_steps=inner_steps))
+    source = places(sizes.inner_steps, sizes.batch_size, inner_steps, sizes.num_classes)
+    state = teacher.state_dict() | {"labels": made.labels}
+    for name in ("noise", "label_logits"):
+        kept = state[name].flatten(0, 1)[source]
+        state[name] = kept.view(inner_steps, sizes.batch_size, -1)
+    steps = torch.arange(inner_steps) % sizes.inner_steps
+    for name in ("step_sizes.log_rate", "step_sizes.momentum_logit"):
+        state[name] = state[name][steps]
+    made.load_state_dict(state)
+    return made
+
+
+def main() -> None:
+    """Write the longer teacher."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("short", type=Path)
+    parser.add_argument("--inner-steps", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    teacher, header = load_teacher(given.short)
+    made = longer(teacher, given.inner_steps)
+    changed = {"inner_steps": given.inner_steps, "validation_accuracy": None, "ranking": None}
+    save_teacher(made, header.model_copy(update=changed), given.out)
+    print(f"{given.out}: the lesson of {given.short.name}, {given.inner_steps} steps long")
+
+
+if __name__ == "__main__":
+    main()

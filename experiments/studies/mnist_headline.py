@@ -1,0 +1,103 @@
+"""The paper's MNIST result: 32 SGD steps on synthetic images, each seen once.
+
+A teacher is meta-trained on the paper's learner family (two convolutions of drawn widths and a
+fully connected layer); ten initialisations of the one with 32 and 64 channels are then taught and
+tested. Beside it: how many steps on real batches, with tuned rate and momentum, the same accuracy
+takes, and what either costs in milliseconds.
+
+Run with ``python -m experiments.studies.mnist_headline --data-dir DIR [--budget small|full]``; it
+goes on after a kill.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import mean, median
+
+import torch
+
+from experiments.shared.common import Table, machine, markdown
+from experiments.shared.learner_families import TwoConvs
+from experiments.shared.mnist import (
+    FixedLearner,
+    LessonFor,
+    Options,
+    RealSteps,
+    accuracies,
+    fixed,
+    meta_trained,
+    options,
+    summary,
+)
+from gtn_nas.data.base import ImageDataset
+from gtn_nas.teacher.artifact import load_teacher
+from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
+
+INITIALISATIONS = 10
+SCORED = 2000
+"""Validation images that a candidate is scored on."""
+REAL_STEPS = (32, 64, 128, 256, 512, 1024)
+
+
+def paper_learner(dataset: ImageDataset) -> FixedLearner:
+    """Return the learner of 32 and 64 channels."""
+    space = TwoConvs()
+    return FixedLearner(space, space.architecture({"width_1": 32, "width_2": 64}), dataset)
+
+
+def headline_lesson(asked: Options) -> Lesson:
+    """Return the teacher's lesson, meta-trained if there is no artefact yet."""
+    config = asked.config("mnist-headline")
+    path = config.out
+    assert isinstance(path, Path)  # noqa: S101  (set above)
+    if not path.exists():
+        meta_trained(config).finish()
+    teacher, _ = load_teacher(path)
+    with torch.no_grad():
+        return teacher.lesson()
+
+
+def cost_ms(lesson_for: LessonFor, learner: FixedLearner, dataset: ImageDataset) -> float:
+    """Return the median milliseconds of teaching and of scoring validation images."""
+    images = dataset.normalise(dataset.validation.images[:SCORED])
+    labels, calibration = dataset.validation.labels[:SCORED], dataset.calibration_images()
+    times_ms = []
+    for seed in range(INITIALISATIONS):
+        lesson, network = lesson_for(seed), learner(seed)
+        begun = time.perf_counter()
+        teach(network, lesson)
+        estimate_batch_statistics(network, calibration)
+        score(network, images, labels)
+        times_ms.append(1000 * (time.perf_counter() - begun))
+    return median(times_ms)
+
+
+def main() -> None:
+    """Meta-train, measure and print the table."""
+    asked = options(__doc__)
+    lesson, dataset = headline_lesson(asked), asked.dataset()
+    learner = paper_learner(dataset)
+    real = RealSteps(dataset, lesson.images.shape[1])
+    arms: dict[str, LessonFor] = {f"teacher, {lesson.steps} synthetic batches": fixed(lesson)}
+    for steps in REAL_STEPS:
+        rate, momentum = real.tuned(steps, learner, 2)
+        name = f"{steps} real batches (rate {rate}, momentum {momentum})"
+        arms[name] = real.lessons(steps, rate, momentum)
+        reached = mean(accuracies(arms[name], learner, dataset, "validation", 3, "tune"))
+        if reached >= mean(accuracies(fixed(lesson), learner, dataset, "validation", 3, "tune")):
+            break
+    table, rows = Table("mnist_headline"), []
+    for name, lesson_for in arms.items():
+        found = accuracies(lesson_for, learner, dataset, "test", INITIALISATIONS)
+        milliseconds = cost_ms(lesson_for, learner, dataset)
+        rows.append([name, summary(found), f"{milliseconds:.0f} ms"])
+        for seed, accuracy in enumerate(found):
+            row = {"budget": asked.budget, "arm": name, "initialisation": seed}
+            table.add(row | {"test_accuracy": accuracy, "cost_ms": milliseconds})
+    print(f"{machine()}, budget {asked.budget}")
+    print(markdown(["arm", "test accuracy", f"training and scoring {SCORED} images"], rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""What does a search find, for each strategy, with NAS-Bench-201 telling how trainings came out?
+
+``python -m experiments.studies.nas_bench_201_search --truth cells_dev.csv`` lets the package's
+strategies ask for 300 candidates each, by stored scores. Cells without a truth are asked for again,
+alike for all. The ten best by the ranking are looked at; the one with the best validation accuracy
+is the winner, and its test accuracy counts. Regret is what the best cell of the table has more, in
+points. ``--rank-by`` takes the names of scores in the table, with the seed that they were computed
+with; one that ends in ``?`` is the mean over seeds: ``jacob_cov@alike*params*proxy_loss@alike-?``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from experiments.shared.common import machine, markdown, mean_interval
+from experiments.shared.nas_bench_201 import TRUTH, VALIDATION, Cells, column_of, data_argument
+from gtn_nas.ranking.goals import Goals, RunningLosses
+from gtn_nas.ranking.ranking import joint, lower_ranks_first, score_columns
+from gtn_nas.searching.default_ranking import RANK_BY
+from gtn_nas.spaces.nas_bench_201 import NasBench201
+from gtn_nas.strategies.base import Strategy
+from gtn_nas.strategies.optuna_sampler import OptunaSampler
+from gtn_nas.strategies.random_search import RandomSearch
+from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
+from gtn_nas.strategies.successive_halving import SuccessiveHalving
+from gtn_nas.trial import Record, Status, Trial
+
+CANDIDATES = 300
+LOOKS = 10
+BUDGET = 32
+ASKS = 200_000
+"""Asks after which a strategy that finds nothing new is given up."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """How a search came out.
+
+    Attributes:
+        regret: of the winner, in points of test accuracy.
+        oracle: of the candidate with the best validation accuracy of all.
+        candidates: distinct ones with a truth.
+    """
+
+    regret: float
+    oracle: float
+    candidates: int
+
+
+class Stored:
+    """What was measured of each cell, by its key.
+
+    Args:
+        cells: with truth and scores.
+        goals: whose columns are needed.
+    """
+
+    def __init__(self, cells: pd.DataFrame, goals: Goals) -> None:
+        self.test, self.validation = cells[TRUTH].to_dict(), cells[VALIDATION].to_dict()
+        self.scores = cells[list(goals.columns)].to_dict("index")
+        self.params = cells["params"].to_dict()
+
+    def record(self, trial: Trial) -> Record:
+        """Return what a worker would have found."""
+        key = trial.architecture.key
+        scores = {str(n): float(v) for n, v in self.scores[key].items() if np.isfinite(v)}
+        return replace(Record.of(trial, Status.OK), params=int(self.params[key]), extra=scores)
+
+
+def strategies(goals: Goals, seed: int) -> dict[str, Callable[[], Strategy]]:
+    """Return what makes each strategy."""
+    common = (NasBench201(), BUDGET, seed)
+    return {
+        "random": lambda: RandomSearch(*common),
+        "regularized_evolution": lambda: RegularizedEvolution(
+            *common, goals.ranked, goals.eligible
+        ),
+        "successive_halving": lambda: SuccessiveHalving(*common, goals.ranked, goals.eligible),
+        "optuna (TPE)": lambda: OptunaSampler(*common, RunningLosses(goals), goals.violations),
+    }
+
+
+def search(strategy: Strategy, table: Stored, goals: Goals) -> Found:
+    """Let a strategy ask for candidates, and look at the best of them."""
+    records: dict[str, Record] = {}
+    for _ in range(ASKS):
+        if len(records) == CANDIDATES:
+            break
+        (trial,) = strategy.ask(1)
+        if trial.architecture.key not in table.scores:
+            continue
+        record = table.record(trial)
+        records[record.key] = record
+        strategy.tell([record])
+    test, validation = table.test, table.validation
+    looked = [r.key for r in goals.ranked(records.values())[:LOOKS]]
+    winner, best = (max(keys, key=validation.__getitem__) for keys in (looked, list(records)))
+    top = max(test.values())
+    return Found(top - test[winner], top - test[best], len(records))
+
+
+def ranking(cells: Cells, rank_by: str) -> tuple[Goals, pd.DataFrame]:
+    """Return what ranks as a search knows it, and the cells with the scores under those names.
+
+    Args:
+        cells: with scores under the table's names.
+        rank_by: of those names.
+    """
+    names = {column_of(name): name for name in score_columns(rank_by)}
+    scores = {
+        column: -cells.score(name) if lower_ranks_first(column) else cells.score(name)
+        for column, name in names.items()
+    }
+    return Goals(joint(rank_by).join(names)), cells.frame.assign(**scores)
+
+
+def main() -> None:
+    """Search with every strategy and seed, and print the table."""
+    parser = data_argument(__doc__)
+    parser.add_argument("--rank-by", default=RANK_BY)
+    parser.add_argument("--seeds", type=int, default=10)
+    names = list(strategies(Goals(RANK_BY), 0))
+    parser.add_argument("--strategies", nargs="+", choices=names, default=names)
+    given = parser.parse_args()
+    goals, frame = ranking(Cells.load(given.truth), given.rank_by)
+    cells = Stored(frame, goals)
+    print(f"{machine()}; ranked by {given.rank_by}, {given.seeds} seeds, {len(cells.test)} cells\n")
+    rows = []
+    for name in given.strategies:
+        found = [search(strategies(goals, s)[name](), cells, goals) for s in range(given.seeds)]
+        rows.append([name, *summary(found)])
+    print(
+        markdown(["strategy", "regret", "oracle's", "excess over its oracle", "candidates"], rows)
+    )
+
+
+def summary(found: list[Found]) -> list[str]:
+    """Return means with intervals over seeds."""
+
+    def mean(values: list[float]) -> str:
+        array = np.array(values)
+        low, high = mean_interval(array)
+        return f"{array.mean():.3f} ({low:.3f} to {high:.3f})"
+
+    regrets, oracles = [f.regret for f in found], [f.oracle for f in found]
+    excess = [a - b for a, b in zip(regrets, oracles, strict=True)]
+    return [mean(regrets), mean(oracles), mean(excess), str(min(f.candidates for f in found))]
+
+
+if __name__ == "__main__":
+    main()

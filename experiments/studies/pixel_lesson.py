@@ -1,0 +1,48 @@
+"""Makes a teacher whose pixels are learned, of one with a generator: the same lesson to begin with.
+
+``python -m experiments.studies.pixel_lesson DRAWN.safetensors --out PIXELS.safetensors``; then
+``gtn-nas pretrain --curriculum pixels --start PIXELS.safetensors`` goes on from there. What the two
+come to tells whether the generator is of use.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from gtn_nas.teacher.artifact import load_teacher, save_teacher
+from gtn_nas.teacher.curriculum import Teacher
+
+
+def with_pixels(teacher: Teacher) -> Teacher:
+    """Return a teacher of learned pixels that gives another's lesson.
+
+    Args:
+        teacher: one with a generator and learned labels.
+    """
+    made = Teacher(replace(teacher.config, curriculum="pixels"))
+    state = {
+        name: tensor for name, tensor in teacher.state_dict().items() if name in made.state_dict()
+    }
+    with torch.no_grad():
+        made.load_state_dict(state | {"pixels": teacher.lesson().images})
+    return made
+
+
+def main() -> None:
+    """Write the teacher of pixels."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("drawn", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    teacher, header = load_teacher(given.drawn)
+    changed = {"curriculum": "pixels", "validation_accuracy": None, "ranking": None}
+    save_teacher(with_pixels(teacher), header.model_copy(update=changed), given.out)
+    print(f"{given.out}: the lesson of {given.drawn.name}, its pixels to be learned")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What makes artefacts that are kept: tables of truth, teachers, pictures."""

@@ -1,0 +1,1 @@
+"""Validated settings: each one's type, default and help text stand on its field here."""

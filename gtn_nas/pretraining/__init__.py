@@ -1,0 +1,1 @@
+"""One meta-training: everything that makes a teacher."""

@@ -1,0 +1,328 @@
+"""Makes a teacher: brings data, search space and meta-training together."""
+
+from __future__ import annotations
+
+import platform
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from gtn_nas.config.pretrain import PretrainConfig
+from gtn_nas.data import load_dataset
+from gtn_nas.data.base import PROXY_SIDE
+from gtn_nas.errors import ResourceError, TeacherError
+from gtn_nas.pretraining.calibration import (
+    EXAMINED_IMAGES,
+    HELD_OUT,
+    Examiner,
+    calibrate,
+    try_start_rates,
+)
+from gtn_nas.pretraining.checkpoint import Checkpoint, Unfinished, identity_of
+from gtn_nas.pretraining.estimate import Estimate, estimate
+from gtn_nas.pretraining.memory import keep_freed_memory
+from gtn_nas.pretraining.ranking_goal import RankingGoal, load_labels
+from gtn_nas.pretraining.remote_gradients import GradientFactory, RemoteGradient, exchange_by
+from gtn_nas.pretraining.trainer_factory import (
+    AUGMENT_BELOW,
+    TrainerFactory,
+    meta_config,
+    teacher_sizes,
+)
+from gtn_nas.spaces import get_space, space_fingerprint
+from gtn_nas.storage.files import Place, place_of
+from gtn_nas.teacher.artifact import (
+    TeacherHeader,
+    load_teacher,
+    round_to_16_bits,
+    save_step_sizes,
+    save_teacher,
+)
+from gtn_nas.teacher.curriculum import RealData, Teacher
+from gtn_nas.teacher.inner_loop import Lesson
+from gtn_nas.teacher.warm_start import warm_start
+from gtn_nas.trial import derived_seed
+
+START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
+"""Learning rates that meta-training may start from; the one that suits real batches is taken."""
+START_SHARE = 0.5
+"""Of that rate; what is best for real batches is near what some learners cannot bear."""
+HELD_OUT_EVERY = 50
+HELD_OUT_LEARNERS = 5
+CHECKPOINT_EVERY = 25
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a meta-training is.
+
+    Attributes:
+        stage: ``learning rates``, ``warm start`` or ``meta-training``.
+        done: steps of the stage that are done.
+        total: of how many.
+        loss: share of errors at a learning rate, squared error of the warm start, or meta-loss
+            (mean over the latest steps).
+        held_out_accuracy: latest mean validation accuracy (0-1) of held-out learners.
+        rank_correlation: latest rank correlation of held-out labelled candidates, if there are any.
+    """
+
+    stage: Literal["learning rates", "warm start", "meta-training"]
+    done: int
+    total: int
+    loss: float
+    held_out_accuracy: float | None = None
+    rank_correlation: float | None = None
+
+
+class Pretraining:
+    """One meta-training that can be interrupted at any moment and resumed.
+
+    Args:
+        config: what to train.
+        resume: continue from the checkpoint; ``None`` to do so if there is one.
+
+    Raises:
+        ConfigError: the configuration asks for what the data cannot give.
+        TeacherError: there is a checkpoint already and ``resume`` is not set, or there is none
+            that fits.
+    """
+
+    def __init__(self, config: PretrainConfig, *, resume: bool | None = False) -> None:
+        keep_freed_memory()
+        self.config = config
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dataset = load_dataset(
+            config.dataset,
+            data_dir=config.data_dir,
+            split_seed=config.split_seed,
+            image_size=config.image_size,
+        ).at_most(PROXY_SIDE)
+        self.sizes = teacher_sizes(config, self.dataset)
+        self.space = get_space(config.space)
+        data = config.dataset.replace(":", "_").replace("/", "_")
+        self.out = place_of(config.out or f"{data}-{self.space.name}.safetensors")
+        beside = _with_ending(self.out, ".checkpoint")
+        self.checkpoint = Checkpoint(config.checkpoint or str(beside))
+        self.goal = self._ranking_goal()
+        self.factory = TrainerFactory(
+            self.sizes,
+            config.curriculum == "real_data",
+            self._augments(),
+            meta_config(config),
+            self.space,
+            self.dataset.mean,
+            self.dataset.std,
+            None if self.goal is None else self.goal.labels.part(held_out=False),
+        )
+        train = self.dataset.train
+        self.trainer = self.factory.trainer(
+            train.images.to(self.device), train.labels.to(self.device)
+        )
+        identity = identity_of(
+            config,
+            self.trainer.config.learners_per_step,
+            self.dataset.fingerprint,
+            space_fingerprint(self.space),
+            None if self.goal is None else self.goal.labels.fingerprint,
+        )
+        self.unfinished = Unfinished(self.checkpoint, self.out, identity)
+        state = self.unfinished.load(self.device, resume)
+        if state is not None:
+            best = state.pop("best")
+            if self.goal is not None:
+                self.goal.best = best
+            self.trainer.load_state_dict(state)
+        if config.start is not None and self.trainer.iteration == 0:
+            self._start_from(config.start)
+
+    def estimate(self) -> Estimate:
+        """Find out what the whole meta-training needs.
+
+        Raises:
+            ResourceError: the memory does not suffice, or the time is longer than allowed.
+        """
+        config = self.config
+        found = estimate(self.trainer, config.workers or 1)
+        if config.max_hours is not None and found.train_s > config.max_hours * 3600:
+            raise ResourceError(
+                f"this meta-training needs {found}, more than --max-hours {config.max_hours:g}; "
+                "lower --meta-iterations, --batch-size or --image-size, or use more --workers"
+            )
+        return found
+
+    def run(self) -> Iterator[Progress]:
+        """Take the remaining steps, saving a checkpoint every few."""
+        if self.trainer.iteration == 0 and self.config.start is None:
+            yield from self._choose_start_rate()
+            yield from self._warm_start()
+        with self._workers():
+            yield from self._meta_train()
+
+    @contextmanager
+    def _workers(self) -> Iterator[None]:
+        """Let Ray workers compute the meta-gradients, where they are asked for."""
+        config, train = self.config, self.dataset.train
+        if config.workers is None:
+            yield
+            return
+        from gtn_nas.executors import RayMap, connect
+
+        arrays = {"images": train.images.numpy(), "labels": train.labels.numpy()}
+        with (
+            connect(config.address),
+            RayMap[RemoteGradient](
+                GradientFactory(self.factory),
+                arrays,
+                workers=config.workers,
+                cpus_per_worker=config.cpus_per_worker,
+                gpus_per_worker=config.gpus_per_worker,
+            ) as workers,
+        ):
+            self.trainer.exchange = exchange_by(self.trainer, workers)
+            yield
+
+    def _meta_train(self) -> Iterator[Progress]:
+        """Take the remaining outer steps."""
+        total, accuracy, correlation = self.config.meta_iterations, None, None
+        losses: deque[float] = deque(maxlen=CHECKPOINT_EVERY)
+        for step in self.trainer.run():
+            losses.append(step.meta_loss)
+            if step.iteration % HELD_OUT_EVERY == 0:
+                accuracy = self.held_out_accuracy(HELD_OUT_LEARNERS)
+                if self.goal is not None:
+                    correlation = self.goal.examine(self.lesson(0), self.trainer.source)
+            if step.iteration % CHECKPOINT_EVERY == 0:
+                best = None if self.goal is None else self.goal.best
+                self.unfinished.save({"best": best, **self.trainer.state_dict()})
+            mean_loss = sum(losses) / len(losses)
+            done = step.iteration
+            yield Progress("meta-training", done, total, mean_loss, accuracy, correlation)
+
+    def _start_from(self, path: Path) -> None:
+        """Take over a teacher that was meta-trained before.
+
+        Raises:
+            TeacherError: it is none, has other sizes, or was made of other images or another split.
+        """
+        teacher, header = load_teacher(path)
+        data = self.dataset
+        if (header.fingerprint, header.split_seed) != (data.fingerprint, data.split_seed):
+            raise TeacherError(f"{path} was made of other images or another split; start afresh")
+        if teacher.config != self.sizes or not isinstance(self.trainer.source, Teacher):
+            raise TeacherError(
+                f"{path} has other sizes ({teacher.config}); give it the same options or start "
+                "afresh"
+            )
+        self.trainer.source.load_state_dict(teacher.state_dict())
+
+    def _choose_start_rate(self) -> Iterator[Progress]:
+        """Start the learned rates where real batches teach best."""
+        sizes, trainer = self.sizes, self.trainer
+        control = RealData(trainer.images, trainer.labels, sizes.inner_steps, sizes.batch_size)
+        accuracies: dict[float, float] = {}
+        for rate, accuracy in try_start_rates(START_RATES, control, self.examiner):
+            accuracies[rate] = accuracy
+            yield Progress("learning rates", len(accuracies), len(START_RATES), 1 - accuracy)
+        best = max(accuracies, key=accuracies.__getitem__)
+        trainer.source.step_sizes.start_at(best * START_SHARE)
+
+    def _warm_start(self) -> Iterator[Progress]:
+        """Let the generator draw training images before it learns to teach."""
+        teacher, total = self.trainer.source, self.config.warm_start_steps
+        if not isinstance(teacher, Teacher):
+            return
+        images, labels, augment = self.trainer.images, self.trainer.labels, self.trainer.augment
+        seed = derived_seed(self.config.seed, "warm start")
+        losses = warm_start(teacher, images, labels, augment, total, seed)
+        for step, loss in enumerate(losses, start=1):
+            yield Progress("warm start", step, total, loss)
+
+    def held_out_accuracy(self, learners: int) -> float:
+        """Return the mean validation accuracy (0-1) of never-seen learners after the lesson."""
+        return self.examiner.accuracy(self.lesson, HELD_OUT, learners)
+
+    @torch.no_grad()
+    def lesson(self, seed: int) -> Lesson:
+        """Return the lesson as it is; a seed decides orders, fresh noise and real batches."""
+        return self.trainer.source.lesson(torch.Generator().manual_seed(seed))
+
+    def finish(self, learners: int = 20) -> tuple[Place, float]:
+        """Round to 16 bits, calibrate, measure, write the artefact and remove the checkpoint.
+
+        A teacher that ranks keeps its rates; the control leaves settings of ``real_steps``.
+
+        Args:
+            learners: held-out learners to measure with; twice as many others calibrate.
+
+        Returns:
+            The artefact's path, and the mean validation accuracy (0-1) of held-out learners.
+        """
+        teacher = self.trainer.source
+        if self.goal is not None and self.goal.best is not None:
+            teacher.load_state_dict(self.goal.best["teacher"])
+        round_to_16_bits(teacher)
+        scale = 1.0
+        if self.goal is None:
+            scale = calibrate(teacher.step_sizes, self.lesson, self.examiner, 2 * learners)
+        accuracy = self.held_out_accuracy(learners)
+        path = self.out
+        if isinstance(teacher, Teacher):
+            save_teacher(teacher, self._header(teacher, accuracy, scale), path)
+        else:
+            path = _with_ending(path, ".yaml")
+            save_step_sizes(teacher, path)
+        self.checkpoint.remove()
+        return path, accuracy
+
+    @property
+    def examiner(self) -> Examiner:
+        """What teaches and scores fresh learners."""
+        return Examiner(self.space, self.dataset, self.device, self.config.seed)
+
+    def _ranking_goal(self) -> RankingGoal | None:
+        """Read what the teacher shall learn to rank by, if it shall."""
+        config, data = self.config, self.dataset
+        if config.rank_labels is None:
+            return None
+        labels = load_labels(config.rank_labels, config.rank_column, self.space)
+        return RankingGoal(labels, self.space, data, data.validation.first(EXAMINED_IMAGES))
+
+    def _augments(self) -> bool:
+        """Tell whether real images are distorted."""
+        few = len(self.dataset.train) < AUGMENT_BELOW
+        return few if self.config.augment is None else self.config.augment
+
+    def _header(self, teacher: Teacher, accuracy: float, calibration: float) -> TeacherHeader:
+        dataset, config = self.dataset, self.config
+        start = None if config.start is None else config.start.name
+        return TeacherHeader(
+            dataset=config.dataset,
+            fingerprint=dataset.fingerprint,
+            split_seed=dataset.split_seed,
+            classes=dataset.classes,
+            mean=dataset.mean,
+            std=dataset.std,
+            image_shape=dataset.image_shape,
+            space=config.space,
+            inner_steps=teacher.config.inner_steps,
+            batch_size=teacher.config.batch_size,
+            generator={n: getattr(teacher.config, n) for n in ("noise_dim", "hidden", "channels")},
+            soft_labels=config.soft_labels,
+            curriculum=teacher.config.curriculum,
+            meta_training=asdict(self.trainer.config)
+            | {"calibration": calibration, "start": start},
+            seed=config.seed,
+            versions={"torch": str(torch.__version__), "python": platform.python_version()},
+            validation_accuracy=accuracy,
+            ranking=None if self.goal is None else self.goal.measured(self.lesson(0)),
+        )
+
+
+def _with_ending(path: Place, ending: str) -> Place:
+    """Return the place beside another that has its name and another ending."""
+    return path.parent / f"{path.name.rpartition('.')[0] or path.name}{ending}"

@@ -1,0 +1,204 @@
+"""What a teacher learns to rank by: architectures, and how good each came out."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gtn_nas.architecture import Architecture
+from gtn_nas.data.base import ImageDataset, Split
+from gtn_nas.errors import ConfigError
+from gtn_nas.pretraining.learners import is_held_out, lesson_losses
+from gtn_nas.proxies.size import count_parameters
+from gtn_nas.ranking.ranking import joint_ranks, lower_ranks_first, score_columns
+from gtn_nas.ranking.statistics import spearman, with_interval
+from gtn_nas.results.query import load_run
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.artifact import MeasuredRanking
+from gtn_nas.teacher.inner_loop import Lesson
+from gtn_nas.trial import derived_seed
+
+LEAST = 20
+"""Labelled architectures below which there is nothing to learn or to measure."""
+LEAST_HELD_OUT = 2
+"""Of them, those below which there is no correlation."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Architectures of one search space with their truth, higher is better.
+
+    Attributes:
+        architectures: one for each truth.
+        truths: any scale; only their order counts.
+        source: what they are, in words.
+    """
+
+    architectures: tuple[Architecture, ...]
+    truths: tuple[float, ...]
+    source: str = field(default="", compare=False)
+
+    def part(self, *, held_out: bool) -> Labels:
+        """Return those that meta-training may see, or those that it must not."""
+        chosen = [
+            (a, t)
+            for a, t in zip(self.architectures, self.truths, strict=True)
+            if is_held_out(a) == held_out
+        ]
+        return Labels(tuple(a for a, _ in chosen), tuple(t for _, t in chosen), self.source)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any architecture or truth."""
+        keys = [architecture.key for architecture in self.architectures]
+        return hashlib.sha256(repr((keys, self.truths)).encode()).hexdigest()[:16]
+
+    def place(self, seed: int) -> int:
+        """Return which of them a seed draws."""
+        return random.Random(seed).randrange(len(self.architectures))
+
+    def truth(self, seed: int) -> float:
+        """Return the truth of the one that a seed draws."""
+        return self.truths[self.place(seed)]
+
+
+def load_labels(run: Path, column: str, space: SearchSpace) -> Labels:
+    """Read labels from the candidates of a run, e.g. of short real trainings.
+
+    Args:
+        run: the run's folder.
+        column: what counts as truth: a column, or several joined by ``+`` or ``*``, as candidates
+            are ranked by.
+        space: that they must be of.
+
+    Raises:
+        GtnNasError: the folder is no run, has no such column, or too few candidates in it.
+    """
+    names = score_columns(column)
+    asked = dict.fromkeys(["key", "space", "choices", *names])
+    rows = load_run(run).query(columns=list(asked), where="status = 'ok'")
+    found = [
+        row
+        for row in rows
+        if row["space"] == space.name and all(row[name] is not None for name in names)
+    ]
+    if len(found) < LEAST:
+        raise ConfigError(
+            f"{run} has {len(found)} candidates of {space.name} with a {column}; {LEAST} or more "
+            "are needed to learn to rank"
+        )
+    found.sort(key=lambda row: str(row["key"]))  # the order of a run depends on its workers
+    losses = {n: [_loss(n, float(row[n])) for row in found] for n in names}
+    ranks = joint_ranks(losses, column) if len(names) > 1 else losses[column]
+    return Labels(
+        tuple(space.canonical(Architecture.from_json(r["space"], r["choices"])) for r in found),
+        tuple(-rank for rank in ranks),
+        f"{column} of {run.name}",
+    )
+
+
+def _loss(column: str, value: float) -> float:
+    return value if lower_ranks_first(column) else -value
+
+
+@dataclass(frozen=True)
+class LabelledSampler:
+    """Builds learners of labelled architectures with fresh weights, from one seed or from two."""
+
+    labels: Labels
+    space: SearchSpace
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    device: torch.device
+
+    def __call__(self, seed: int, weights: int | None = None) -> nn.Module:
+        """Return a network at proxy scale; see ``SampleLearner``."""
+        architecture = self.labels.architectures[self.labels.place(seed)]
+        torch.manual_seed(seed if weights is None else weights)
+        network = self.space.build(architecture, self.image_shape, self.num_classes, "proxy")
+        return network.to(self.device)
+
+
+class RankingGoal:
+    """How well a teacher ranks candidates that it never learned from, and the best it ever did.
+
+    Args:
+        labels: candidates with their truth, those that meta-training sees among them.
+        space: of the candidates.
+        dataset: whose images they are scored on.
+        split: the images.
+
+    Attributes:
+        best: the highest correlation so far and the teacher's state then.
+
+    Raises:
+        ConfigError: too few of the candidates are held out.
+    """
+
+    def __init__(
+        self, labels: Labels, space: SearchSpace, dataset: ImageDataset, split: Split
+    ) -> None:
+        self.labels, self.held_out = labels, labels.part(held_out=True)
+        if len(self.held_out.architectures) < LEAST_HELD_OUT:
+            raise ConfigError(
+                f"of {len(labels.architectures)} labelled candidates, "
+                f"{len(self.held_out.architectures)} are held out from meta-training, and "
+                f"{LEAST_HELD_OUT} or more are needed to measure a ranking; label more"
+            )
+        self.space, self.dataset, self.split = space, dataset, split
+        self.best: dict[str, Any] | None = None
+
+    def examine(self, lesson: Lesson, teacher: nn.Module) -> float:
+        """Measure a teacher as it stands, and keep it if it is the best so far."""
+        found = self.correlation(lesson)
+        if self.best is None or found > self.best["correlation"]:
+            state = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+            self.best = {"correlation": found, "teacher": state}
+        return found
+
+    def correlation(self, lesson: Lesson) -> float:
+        """Return Spearman's correlation of minus the real loss after a lesson with the truth.
+
+        Args:
+            lesson: what every held-out candidate is taught with.
+        """
+        return spearman(self._scores(lesson), np.array(self.held_out.truths))
+
+    def measured(self, lesson: Lesson) -> MeasuredRanking:
+        """Return the same with its interval, beside that of the number of parameters."""
+        truths, places = np.array(self.held_out.truths), range(len(self.held_out.truths))
+        sizes = np.array([float(count_parameters(self._build(place))) for place in places])
+        scores = {"proxy_loss": self._scores(lesson), "params": sizes}
+        found = {name: with_interval(spearman, score, truths) for name, score in scores.items()}
+        return MeasuredRanking(
+            truth=self.labels.source,
+            space=self.space.name,
+            count=len(truths),
+            spearman={name: (i.value, i.low, i.high) for name, i in found.items()},
+        )
+
+    def _scores(self, lesson: Lesson) -> NDArray[np.float64]:
+        """Return minus the loss of each held-out candidate after the lesson."""
+        device = lesson.images.device
+        places = range(len(self.held_out.truths))
+        losses = lesson_losses(
+            lambda place: lesson,
+            lambda place: self._build(place).to(device),
+            self.dataset,
+            self.split,
+            places,
+        )
+        return -np.array(losses)
+
+    def _build(self, place: int) -> nn.Module:
+        torch.manual_seed(derived_seed(0, "rank"))  # one for all, as in a search
+        shape, classes = self.dataset.image_shape, self.dataset.num_classes
+        return self.space.build(self.held_out.architectures[place], shape, classes, "proxy")

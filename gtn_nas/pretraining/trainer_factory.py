@@ -1,0 +1,138 @@
+"""Makes the meta-trainer: the same one in one process, and in each of many workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gtn_nas.config.pretrain import PretrainConfig
+from gtn_nas.data.augmentation import augmentation_for
+from gtn_nas.data.base import ImageDataset, normalise
+from gtn_nas.errors import ConfigError
+from gtn_nas.pretraining.learners import LearnerSampler
+from gtn_nas.pretraining.ranking_goal import LabelledSampler, Labels
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
+from gtn_nas.teacher.meta_config import MetaConfig
+from gtn_nas.teacher.meta_training import (
+    LEAST_RANKED,
+    MetaTrainer,
+    SampleLearner,
+)
+from gtn_nas.trial import derived_seed
+
+CONTINUED_SCALE = 1 / 3
+"""Outer rates of a teacher that goes on, in those of a new one: at full rates it unlearned a third
+of its way within fifty steps."""
+AUGMENT_BELOW = 20_000
+"""With fewer training images than that, a teacher sees half of them distorted by default."""
+
+
+def meta_config(config: PretrainConfig) -> MetaConfig:
+    """Return how a teacher is meta-trained.
+
+    Raises:
+        ConfigError: there is one learner in a step, and learners are to be ranked.
+    """
+    ranks = config.rank_labels is not None
+    learners = config.learners_per_step or max(config.workers or 1, 1 + ranks)
+    if ranks and config.rank_weight and learners < LEAST_RANKED:
+        raise ConfigError(
+            f"--rank-labels compares the learners of a step; give it {LEAST_RANKED} or more "
+            "--learners-per-step"
+        )
+    return MetaConfig(
+        iterations=config.meta_iterations,
+        learners_per_step=learners,
+        real_batch_size=config.real_images,
+        ranking_weight=config.rank_weight if ranks else 0.0,
+        ranking_sharpness=config.rank_sharpness,
+        learning_rate=config.learning_rate,
+        window=config.window or max(1, config.inner_steps // 2),
+        # What goes on to learn a ranking is not near its end.
+        rate_scale=1.0 if config.start is None or ranks else CONTINUED_SCALE,
+        seed=config.seed,
+    )
+
+
+def teacher_sizes(config: PretrainConfig, dataset: ImageDataset) -> TeacherConfig:
+    """Return a teacher's sizes, chosen by the images where they are not set.
+
+    Raises:
+        ConfigError: a batch has no room for every class.
+    """
+    classes, side = dataset.num_classes, max(dataset.image_shape[1:])
+    batch_size = config.batch_size or (128 if classes <= 64 else 2 * classes)
+    if batch_size < classes:
+        raise ConfigError(
+            f"--batch-size {batch_size} is smaller than the {classes} classes of "
+            f"{config.dataset}; every batch shows each"
+        )
+    return TeacherConfig(
+        image_shape=dataset.image_shape,
+        num_classes=classes,
+        inner_steps=config.inner_steps,
+        batch_size=batch_size,
+        noise_dim=config.noise_dim,
+        hidden=config.hidden,
+        channels=config.channels or (64 if side <= 32 else 32),
+        soft_labels=config.soft_labels,
+        # The control has no curriculum; that of the sizes is then not used.
+        curriculum="full" if config.curriculum == "real_data" else config.curriculum,
+    )
+
+
+@dataclass(frozen=True)
+class TrainerFactory:
+    """Makes a meta-trainer from training images, here or in a worker.
+
+    Attributes:
+        sizes: of the teacher, or of the control's lesson.
+        real_data: whether it is the control that learns step sizes alone.
+        augment: whether half of the real images are distorted.
+        meta: how to train.
+        space: where learners are sampled from.
+        mean: per-channel mean of the images, scaled to 0-1.
+        std: per-channel standard deviation of the images, scaled to 0-1.
+        labels: candidates to rank, which learners are then drawn from.
+    """
+
+    sizes: TeacherConfig
+    real_data: bool
+    augment: bool
+    meta: MetaConfig
+    space: SearchSpace
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    labels: Labels | None = None
+
+    def trainer(self, images: Tensor, labels: Tensor) -> MetaTrainer:
+        """Return a trainer at its start.
+
+        Args:
+            images: ``(N, C, H, W)`` uint8 training images, on the device to train on.
+            labels: ``(N,)`` class indices.
+        """
+        sizes, device = self.sizes, images.device
+        images = normalise(images, self.mean, self.std)
+        torch.manual_seed(derived_seed(self.meta.seed, "teacher"))
+        source: Teacher | RealData
+        if self.real_data:
+            source = RealData(images, labels, sizes.inner_steps, sizes.batch_size)
+        else:
+            source = Teacher(sizes)
+        shape, classes = sizes.image_shape, sizes.num_classes
+        sampler: SampleLearner = LearnerSampler(self.space, shape, classes, device)
+        if self.labels is not None:
+            sampler = LabelledSampler(self.labels, self.space, shape, classes, device)
+        return MetaTrainer(
+            source.to(device),
+            self.meta,
+            sampler,
+            images,
+            labels,
+            augmentation_for(shape[0], strength=0.5) if self.augment else None,
+            None if self.labels is None else self.labels.truth,
+        )

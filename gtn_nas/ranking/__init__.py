@@ -1,0 +1,1 @@
+"""The one order of candidates: scores, limits, Pareto fronts, and who wins."""

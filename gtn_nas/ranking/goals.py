@@ -1,0 +1,174 @@
+"""What a search looks for: a score, what is weighed against it, and limits."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from gtn_nas.errors import ConfigError, UnknownNameError
+from gtn_nas.ranking.columns import MEASURES
+from gtn_nas.ranking.limits import Limit
+from gtn_nas.ranking.pareto import front
+from gtn_nas.ranking.ranking import (
+    joined,
+    joint,
+    loss_of,
+    mean_ranks,
+    rank_loss,
+    ranked,
+    score_columns,
+)
+from gtn_nas.trial import Record, Status
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What makes one candidate better than another.
+
+    Attributes:
+        rank_by: column of the score.
+        objectives: columns that are weighed against the score, each in its own direction.
+        limits: what a candidate must keep to be wanted at all.
+    """
+
+    rank_by: str
+    objectives: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+    @classmethod
+    def parse(
+        cls,
+        rank_by: str,
+        objectives: Sequence[str],
+        limits: Sequence[str],
+        columns: Collection[str] = MEASURES,
+    ) -> Goals:
+        """Read goals as a configuration holds them.
+
+        Args:
+            rank_by: the score; see ``ranking``.
+            objectives: columns weighed against it.
+            limits: what candidates must keep.
+            columns: what candidates can have.
+
+        Raises:
+            UnknownNameError: a column is none of these.
+            ConfigError: a limit cannot be read, or a column is there twice.
+        """
+        goals = cls(rank_by, tuple(objectives), tuple(map(Limit.parse, limits)))
+        named = [("column to rank by", name) for name in goals.score]
+        named += [("objective", name) for name in objectives]
+        named += [("column to limit", limit.column) for limit in goals.limits]
+        for kind, name in named:
+            if name not in columns:
+                raise UnknownNameError(kind, name, columns)
+        for name in set(objectives):
+            # As a part of the score it may be there too: large networks promise accuracy and cost.
+            if goals.score == (name,) or objectives.count(name) > 1:
+                what = "what candidates are ranked by" if name in goals.score else "named twice"
+                raise ConfigError(f"the objective {name!r} is {what}; leave it out")
+        if len(set(goals.score)) < len(goals.score):
+            raise ConfigError(f"the score {rank_by!r} names a column twice; leave one out")
+        return goals
+
+    @property
+    def score(self) -> tuple[str, ...]:
+        """The columns that rank."""
+        return score_columns(self.rank_by)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The score's columns and those of all objectives and limits, each once."""
+        limits = (limit.column for limit in self.limits)
+        return tuple(dict.fromkeys([*self.score, *self.objectives, *limits]))
+
+    def without(self, columns: Collection[str]) -> Goals:
+        """Return the same goals but for columns that are known only when a search has ended.
+
+        Raises:
+            ConfigError: nothing of the score is left.
+        """
+        score = [name for name in self.score if name not in columns]
+        if not score:
+            raise ConfigError(
+                f"{self.rank_by} alone cannot rank, since it is measured only when all candidates "
+                f"are; rank by another column, with --objective {self.score[0]} or --limit "
+                f"'{self.score[0]}<=5'"
+            )
+        objectives = tuple(name for name in self.objectives if name not in columns)
+        limits = tuple(limit for limit in self.limits if limit.column not in columns)
+        return Goals(joint(self.rank_by).join(score), objectives, limits)
+
+    def ranked(self, records: Iterable[Record]) -> list[Record]:
+        """Sort candidates best first; see ``ranking.ranked``."""
+        return ranked(records, self.rank_by, self.limits)
+
+    def eligible(self, record: Record) -> bool:
+        """Tell whether a candidate succeeded within all limits."""
+        return record.status is Status.OK and all(v <= 0 for v in self.violations(record))
+
+    def violations(self, record: Record) -> list[float]:
+        """Return for each limit how far a candidate is beyond it; within, it is at most 0."""
+        return [limit.violation(record) for limit in self.limits]
+
+    def front(self, ranking: Sequence[Record]) -> list[Record]:
+        """Return the Pareto front of score and objectives, best score first.
+
+        It is one of eligible candidates at the largest budget that any of them has, since scores of
+        different budgets cannot be compared.
+        """
+        eligible = [record for record in ranking if self.eligible(record)]
+        full = max((record.budget for record in eligible), default=0)
+        comparable = [record for record in eligible if record.budget == full]
+        ranks = mean_ranks(comparable, self.rank_by)
+
+        def losses(item: tuple[float, Record]) -> list[float | None]:
+            rank, record = item
+            scored = all(rank_loss(record, name) is not None for name in self.score)
+            return [rank if scored else None, *(loss_of(record, name) for name in self.objectives)]
+
+        return [r for _, r in front(list(zip(ranks, comparable, strict=True)), losses)]
+
+    def wanted(self, ranking: Sequence[Record]) -> list[Record]:
+        """Return what is worth a full training, best first: the front, where there are objectives.
+
+        Without objectives it is every eligible candidate.
+        """
+        if self.objectives:
+            return self.front(ranking)
+        return [record for record in ranking if self.eligible(record)]
+
+
+class RunningLosses:
+    """Score and objectives of records one after the other, such that lower is better.
+
+    A score of several columns becomes the mean share of earlier records that are better, taken as
+    the mean of ranks is, since nothing else of it is known before a search has ended. A failed
+    record has none of them.
+    """
+
+    def __init__(self, goals: Goals) -> None:
+        self.goals = goals
+        self._seen: dict[str, list[float]] = {name: [] for name in goals.score}
+
+    def __call__(self, record: Record) -> list[float | None]:
+        """Return the losses of the next record."""
+        objectives = self.goals.objectives
+        if record.status is not Status.OK:
+            return [None] * (1 + len(objectives))
+        return [self._score(record), *(loss_of(record, name) for name in objectives)]
+
+    def _score(self, record: Record) -> float | None:
+        losses = {name: rank_loss(record, name) for name in self.goals.score}
+        known = {name: loss for name, loss in losses.items() if loss is not None}
+        if len(known) < len(losses):
+            return None
+        if len(known) == 1:
+            return next(iter(known.values()))
+        shares = []
+        for name, loss in known.items():
+            seen = self._seen[name]
+            shares.append((bisect_left(seen, loss) + 0.5) / (len(seen) + 1))
+            insort(seen, loss)
+        return joined(shares, 1.0, joint(self.goals.rank_by))

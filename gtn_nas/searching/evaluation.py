@@ -1,0 +1,250 @@
+"""Everything that the scores of a run depend on, loaded and checked before the run starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gtn_nas.config.search import SearchConfig
+from gtn_nas.data import load_dataset
+from gtn_nas.data.base import PROXY_SIDE, ImageDataset
+from gtn_nas.errors import NoTeacherError, TeacherError
+from gtn_nas.proxies.base import ProxyData
+from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
+from gtn_nas.proxies.names import NAMES, OF_TEACHER, proxies_of
+from gtn_nas.proxies.registry import ProxySettings
+from gtn_nas.ranking.ranking import score_columns
+from gtn_nas.searching.default_ranking import with_default_ranking
+from gtn_nas.spaces import get_space, space_fingerprint
+from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.artifact import (
+    TeacherHeader,
+    load_teacher,
+    read_header,
+    resolve_teacher,
+    shipped_teachers,
+    weights_fingerprint,
+)
+from gtn_nas.teacher.curriculum import Teacher
+from gtn_nas.teacher.inner_loop import Lesson
+
+log = logging.getLogger(__name__)
+
+SCORED_IMAGES = 2000
+"""Validation images that a proxy scores at most; their order is random."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What candidates are scored with.
+
+    Attributes:
+        space: where they come from.
+        dataset: real images of their native size, for full trainings.
+        proxy_dataset: the same, no larger than a teacher's.
+        lesson: the teacher's batches and step sizes, where a proxy needs them.
+        untrained: those of an untrained one, likewise.
+        proxies: names of what scores candidates.
+        settings: what these are told.
+        identity: a fingerprint of each thing that a score depends on, by name.
+        teacher: what is known of the teacher, where a proxy needs one.
+    """
+
+    space: SearchSpace
+    dataset: ImageDataset
+    proxy_dataset: ImageDataset
+    lesson: Lesson | None
+    untrained: Lesson | None
+    proxies: tuple[str, ...]
+    settings: ProxySettings
+    identity: dict[str, str]
+    teacher: TeacherHeader | None = None
+
+    @property
+    def id(self) -> str:
+        """16 hex digits; scores are comparable only where they are equal."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def budget(self) -> int:
+        """Training steps of a candidate."""
+        return self.settings.real_steps if self.lesson is None else self.lesson.steps
+
+    @property
+    def images(self) -> dict[str, object]:
+        """What a reader of the run needs to build its networks: shapes of images, and classes."""
+        return {
+            "image_shape": list(self.dataset.image_shape),
+            "proxy_image_shape": list(self.proxy_dataset.image_shape),
+            "classes": list(self.dataset.classes),
+        }
+
+    def factory(self) -> Evaluator:
+        """Return what makes the scoring function in each worker."""
+        dataset = self.proxy_dataset
+        return Evaluator(
+            self.space, dataset.image_shape, dataset.num_classes, self.proxies, self.settings
+        )
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return what all workers share."""
+        dataset = self.proxy_dataset
+        scored = dataset.validation.first(SCORED_IMAGES)
+        data = ProxyData(
+            dataset.calibration_images(),
+            dataset.calibration_labels(),
+            dataset.normalise(scored.images),
+            scored.labels,
+        )
+        training = None
+        if "real_steps" in self.proxies:
+            training = dataset.train.images, dataset.train.labels
+        return shared_arrays(data, self.lesson, self.untrained, training)
+
+
+def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
+    """Load data, search space and teacher, and check that they fit together.
+
+    Args:
+        config: the search.
+        proxies: names of what scores its candidates; what ranks by default is added.
+
+    Raises:
+        GtnNasError: something is unknown, missing or damaged, or the teacher does not fit.
+    """
+    space = get_space(config.space)
+    native = load_dataset(
+        config.dataset,
+        data_dir=config.data_dir,
+        split_seed=config.split_seed,
+        image_size=config.image_size,
+    )
+    dataset = native.at_most(PROXY_SIDE)
+    path = lesson = untrained = header = None
+    if OF_TEACHER.intersection(proxies):
+        path = (
+            resolve_teacher(config.teacher) if config.teacher else _fitting(dataset, space, config)
+        )
+        teacher, header = load_teacher(path)
+        _check_fits(path, header, dataset)
+        lesson = _lesson(teacher)
+        if "gtn_untrained" in proxies:
+            untrained = _lesson(_untrained(teacher))
+    decided = with_default_ranking(config, header, proxies)
+    if config.rank_by is None and decided.rank_by is not None:
+        proxies = [*proxies, *proxies_of(score_columns(decided.rank_by))]
+    proxies = [name for name in NAMES if name in proxies]  # one order, so that runs compare
+    settings = _settings(decided, dataset)
+    identity = _identity(proxies, settings, dataset, space)
+    if path is not None:
+        identity["teacher"] = weights_fingerprint(path)
+    return Evaluation(
+        space, native, dataset, lesson, untrained, tuple(proxies), settings, identity, header
+    )
+
+
+def _settings(config: SearchConfig, dataset: ImageDataset) -> ProxySettings:
+    return ProxySettings(
+        config.proxy_seeds or 1,
+        config.real_steps,
+        real_batch_size=config.real_batch_size,
+        real_learning_rate=config.real_learning_rate,
+        real_momentum=config.real_momentum,
+        zero_cost_scale=config.zero_cost_scale,
+        mean=dataset.mean,
+        std=dataset.std,
+    )
+
+
+def _identity(
+    proxies: Sequence[str], settings: ProxySettings, dataset: ImageDataset, space: SearchSpace
+) -> dict[str, str]:
+    return {
+        "proxies": ", ".join(proxies),
+        "initial weights": "in common",  # runs before that drew them for each candidate apart
+        "proxy settings": str(settings),
+        "images for batch statistics": str(len(dataset.calibration_images())),
+        "images that are scored": str(min(SCORED_IMAGES, len(dataset.validation))),
+        "data": dataset.fingerprint,
+        "split": str(dataset.split_seed),
+        "search space": space_fingerprint(space),
+        "scale": "proxy",
+    }
+
+
+@torch.no_grad()
+def _lesson(teacher: Teacher) -> Lesson:
+    return teacher.lesson()
+
+
+def _untrained(teacher: Teacher) -> Teacher:
+    """Return a teacher of the same sizes and step sizes that was never meta-trained."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        fresh = Teacher(teacher.config)
+    fresh.step_sizes.load_state_dict(teacher.step_sizes.state_dict())
+    return fresh
+
+
+def _fitting(dataset: ImageDataset, space: SearchSpace, config: SearchConfig) -> Path:
+    """Choose the shipped teacher of this data set, preferably one of this search space."""
+    headers = {path: read_header(path) for path in shipped_teachers().values()}
+    fitting = [path for path, h in headers.items() if not _misfits(h, dataset)]
+    if not fitting:
+        raise NoTeacherError(
+            f"no teacher that ships fits {dataset.name} (split seed {dataset.split_seed}); make "
+            f"one with `{_pretrain_command(config)}` and name it with --teacher"
+        )
+    path = min(fitting, key=lambda p: headers[p].space != space.name)
+    if headers[path].space != space.name:
+        log.warning(
+            "the teacher %s was trained with learners of %s, not of %s; its ranking may be worse",
+            path.stem,
+            headers[path].space,
+            space.name,
+        )
+    return path
+
+
+def _pretrain_command(config: SearchConfig) -> str:
+    """Return the command that makes a teacher of the same images and split."""
+    command = ["gtn-nas", "pretrain", "--dataset", config.dataset, "--space", config.space]
+    for name in ("data_dir", "image_size", "split_seed"):
+        if getattr(config, name) != SearchConfig.model_fields[name].default:
+            command += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
+    return shlex.join([*command, "--out", "my-teacher.safetensors"])
+
+
+def _check_fits(path: Path, header: TeacherHeader, dataset: ImageDataset) -> None:
+    misfits = _misfits(header, dataset)
+    if misfits:
+        raise TeacherError(
+            f"teacher {path} does not fit {dataset.name}: {'; '.join(misfits)}; name another with "
+            "--teacher, or make one with `gtn-nas pretrain`"
+        )
+
+
+def _misfits(header: TeacherHeader, dataset: ImageDataset) -> list[str]:
+    """Return in words why a teacher cannot be used with a data set."""
+    shape, wanted = ("x".join(map(str, s)) for s in (header.image_shape, dataset.image_shape))
+    if shape != wanted:
+        return [f"it was made for images of {shape}, and these are {wanted}"]
+    if header.classes != dataset.classes:
+        here, there = len(dataset.classes), len(header.classes)
+        if here != there:
+            return [f"it was made for {there} classes, and these are {here}"]
+        return ["it was made for other classes"]
+    if header.fingerprint != dataset.fingerprint:
+        return [f"it was made with other images ({header.dataset})"]
+    if header.split_seed != dataset.split_seed:
+        # Its training images are partly what this split validates and tests on.
+        return [f"it was made with split seed {header.split_seed}, not {dataset.split_seed}"]
+    return []

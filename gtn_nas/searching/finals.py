@@ -1,0 +1,236 @@
+"""The finals of a run: the best candidates, fully trained, recorded as they end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gtn_nas.config.search import SearchConfig
+from gtn_nas.proxies.size import count_flops, count_parameters
+from gtn_nas.results.store import RunStore
+from gtn_nas.searching.curves import TrainingCurves
+from gtn_nas.searching.evaluation import Evaluation
+from gtn_nas.searching.predictor import LEAST, predict
+from gtn_nas.storage.files import remove_tree
+from gtn_nas.training.final import Ends, FinalJob, FinalOutcome, FinalTask, OnReport
+from gtn_nas.training.halving import Halving
+from gtn_nas.training.train import EpochReport, FinalConfig
+from gtn_nas.trial import Final, Record, Status, derived_seed
+
+UNFINISHED = ".finals"
+"""Folder of checkpoints in the run folder, while finals are being trained."""
+
+MEASURES = (
+    "validation_accuracy",
+    "validation_loss",
+    "test_accuracy",
+    "test_loss",
+    "best_epoch",
+    "epochs",
+    "train_s",
+)
+"""What a trained network and its record share."""
+
+OnEpochs = Callable[[int, int, int], None]
+"""Called with the epochs done, of how many, and the finals that have ended."""
+
+
+class Finals:
+    """Trains the top candidates that have not been trained yet.
+
+    With a predictor, the ranking chooses the first of them, and the predictor the others one by
+    one (as many at once as train side by side), learning from those that have ended.
+
+    Args:
+        config: the run's configuration.
+        evaluation: search space and data.
+        store: keeps records and weights; the only place this writes to, but for checkpoints.
+    """
+
+    def __init__(self, config: SearchConfig, evaluation: Evaluation, store: RunStore) -> None:
+        self.config, self.store = config, store
+        task = FinalConfig(epochs=config.final_epochs)
+        self.task = FinalTask(evaluation.space, evaluation.dataset, task)
+        self.folder = store.folder / UNFINISHED
+        self.curves = TrainingCurves(store.folder)
+        self.halving = Halving(config.final_epochs) if config.halve_finals else None
+        self._candidates: dict[str, Record] = {}
+        self._ranks: dict[str, int] = {}
+        self._predicted: dict[str, float] = {}
+        self._epochs: dict[str, int] = {}
+        self._ended = 0
+
+    def train(
+        self, ranking: Sequence[Record], wanted: Sequence[Record], on_epochs: OnEpochs
+    ) -> list[Final]:
+        """Train what is missing of the top k; return every final of the run, best first.
+
+        Args:
+            ranking: every candidate, best first; a final's rank is its place here.
+            wanted: those of them that are worth a full training, best first.
+            on_epochs: called as trainings go on.
+        """
+        self._candidates = {record.key: record for record in ranking}
+        self._ranks = {record.key: place for place, record in enumerate(ranking, start=1)}
+        settled = (Status.OK, Status.STOPPED)
+        done = {f.key for f in self.store.load_finals() if f.status in settled}
+        if self.config.predictor:
+            rest = [record for record in wanted if record.key not in done]
+            missing = self.config.top_k - (len(wanted) - len(rest))
+            count = min(max(missing, 0), len(rest))
+            rounds: Iterable[list[Record]] = self._rounds(rest, count)
+        else:
+            rest = [r for r in wanted[: self.config.top_k] if r.key not in done]
+            count, rounds = len(rest), [rest]
+        total = count * self.config.final_epochs
+
+        def on_report(job: FinalJob, report: EpochReport) -> None:
+            key = job.architecture.key
+            self.store.append_event("epoch", key=key, details=asdict(report))
+            self._epochs[key] = report.epoch
+            self.curves.add(key, report)
+            on_epochs(sum(self._epochs.values()), total, self._ended)
+
+        if count:
+            on_epochs(0, total, 0)
+            with closing(self.curves):
+                for records in rounds:
+                    self._run([self._job(record) for record in records], on_report)
+            remove_tree(self.folder)
+        return sorted(self.store.load_finals(), key=_order)
+
+    def _reached(self) -> dict[str, float]:
+        """Return the validation accuracies of all finals that ended well, by key."""
+        return {
+            f.key: f.validation_accuracy
+            for f in self.store.load_finals()
+            if f.status is Status.OK and f.validation_accuracy is not None
+        }
+
+    def _rounds(self, rest: list[Record], count: int) -> Iterator[list[Record]]:
+        """Yield what to train next, each time after what was yielded before has ended."""
+        while count:
+            chosen = self._next(rest)[:count]
+            yield chosen
+            count -= len(chosen)
+            keys = {record.key for record in chosen}
+            rest = [record for record in rest if record.key not in keys]
+
+    def _next(self, rest: list[Record]) -> list[Record]:
+        """Return the best of the rest: by the ranking until the predictor knows enough, then by it.
+
+        What it knows is what is stored, so that a resumed run chooses alike.
+        """
+        budget = rest[0].budget  # scores of different budgets are never compared
+        reached = self._reached()
+        known = [
+            (record, reached[key])
+            for key, record in self._candidates.items()
+            if key in reached and record.budget == budget
+        ]
+        if len(known) < LEAST:
+            return rest[: LEAST - len(known)]
+        comparable = [record for record in rest if record.budget == budget]
+        predicted = predict(known, comparable, derived_seed(self.config.seed, "predictor"))
+        # Equal ones stay in the order of the ranking.
+        pairs = sorted(zip(predicted, comparable, strict=True), key=lambda pair: -pair[0])
+        pairs = pairs[: self._side_by_side()]
+        self._predicted |= {record.key: accuracy for accuracy, record in pairs}
+        return [record for _, record in pairs]
+
+    def _side_by_side(self) -> int:
+        """Return how many networks are trained at once."""
+        if self.config.executor == "inline":
+            return 1
+        from gtn_nas.executors.cluster import check_fits
+
+        return check_fits(None, self.config.cpus_per_worker, self._gpus)
+
+    def _job(self, record: Record) -> FinalJob:
+        seed = derived_seed(self.config.seed, record.key, "final")
+        return FinalJob(record.architecture, self._ranks[record.key], seed)
+
+    def _run(self, jobs: list[FinalJob], on_report: OnReport) -> None:
+        if self.config.executor == "inline":
+            from gtn_nas.training.inline import train_inline
+
+            threads = max(int(self.config.cpus_per_worker), 1)
+            train_inline(
+                self.task,
+                jobs,
+                self.folder,
+                on_report,
+                self._record,
+                threads=threads,
+                ends=self._ends,
+            )
+            return
+        from gtn_nas.training.tune_trials import train_with_tune
+
+        train_with_tune(
+            self.task,
+            jobs,
+            self.folder,
+            on_report,
+            self._record,
+            cpus=self.config.cpus_per_worker,
+            gpus=self._gpus,
+            ends=self._ends,
+        )
+
+    @property
+    def _ends(self) -> Ends | None:
+        return None if self.halving is None else self.halving.ends
+
+    @property
+    def _gpus(self) -> int:
+        """GPUs of a full training: a share of one serves a proxy, here it is a whole one."""
+        return math.ceil(self.config.gpus_per_worker)
+
+    def _record(self, job: FinalJob, outcome: FinalOutcome) -> None:
+        """Store a final that has ended."""
+        self.curves.end(job.architecture.key)
+        candidate, trained = self._candidates[job.architecture.key], outcome.trained
+        weights: Path | None = None
+        if outcome.weights is not None:
+            weights = self.store.save_weights(candidate.key, outcome.weights)
+        measures: dict[str, Any] = {}
+        if trained is not None:
+            measures = {name: getattr(trained, name) for name in MEASURES} | self._size(job)
+            # Before the final itself: what has one is never trained again.
+            found = {"test_confusion": trained.test_confusion}
+            self.store.append_event("confusion", key=candidate.key, details=found)
+            self.store.flush()
+        self.store.append_final(
+            Final(
+                key=candidate.key,
+                space=candidate.space,
+                choices=candidate.choices,
+                rank=job.rank,
+                status=outcome.status,
+                error=outcome.error,
+                predicted_accuracy=self._predicted.get(candidate.key),
+                seed=job.seed,
+                device=outcome.device,
+                weights=str(weights) if weights else None,
+                **measures,
+            )
+        )
+        self._ended += 1
+
+    def _size(self, job: FinalJob) -> dict[str, int]:
+        """Return parameters and FLOPs at final scale, which can differ from the proxy's."""
+        dataset = self.task.dataset
+        shape, classes = dataset.image_shape, dataset.num_classes
+        network = self.task.space.build(job.architecture, shape, classes, "final")
+        return {"params": count_parameters(network), "flops": count_flops(network, shape)}
+
+
+def _order(final: Final) -> tuple[bool, float, float, str]:
+    """Sort by validation alone: the test split has no say in the choice of a winner."""
+    accuracy, loss = final.validation_accuracy or 0.0, final.validation_loss or math.inf
+    return final.status is not Status.OK, -accuracy, loss, final.key

@@ -1,0 +1,324 @@
+"""One search from configuration to finals: brings all rooms together."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from gtn_nas.architecture import Architecture
+from gtn_nas.config.search import SearchConfig, refuse_changes
+from gtn_nas.config.yaml_file import to_yaml
+from gtn_nas.errors import ConfigError, RunFolderError
+from gtn_nas.executors.base import Load
+from gtn_nas.proxies.names import COLUMNS, LATENCY, LATENCY_MS, known, proxies_of
+from gtn_nas.ranking.columns import MEASURES
+from gtn_nas.ranking.goals import Goals, RunningLosses
+from gtn_nas.ranking.ranking import DEFAULT
+from gtn_nas.results.layout import CONFIG, is_run, refuse_used
+from gtn_nas.results.store import RunStore
+from gtn_nas.searching.backend import connected, make_executor
+from gtn_nas.searching.controller import Controller
+from gtn_nas.searching.curves import write_best_so_far
+from gtn_nas.searching.default_ranking import RANK_BY, with_default_ranking
+from gtn_nas.searching.evaluation import Evaluation, prepare
+from gtn_nas.searching.finals import Finals
+from gtn_nas.searching.latencies import Latencies
+from gtn_nas.storage.files import Place, place_of
+from gtn_nas.strategies.base import Strategy
+from gtn_nas.strategies.listed import Listed
+from gtn_nas.strategies.random_search import RandomSearch
+from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
+from gtn_nas.strategies.successive_halving import SuccessiveHalving
+from gtn_nas.trial import Final, Record, Status
+from gtn_nas.versions import versions
+
+log = logging.getLogger(__name__)
+
+C = TypeVar("C", bound=SearchConfig)
+OPEN = ("rank_by", "proxy_seeds")
+"""Settings that are decided when a search is prepared."""
+Stage = Literal["starting", "candidates", "latencies", "finals"]
+
+
+@dataclass(frozen=True)
+class SearchProgress:
+    """Where a search is.
+
+    Attributes:
+        stage: ``starting`` once, when workers were asked for; then what is counted.
+        done: evaluations of candidates, promotions included, latencies measured, or epochs of full
+            training done.
+        total: of how many.
+        best: the best candidate so far.
+        finals: full trainings that have ended.
+        failures: evaluations that did not end well so far, by how they ended.
+        load: how busy the workers are, while candidates are evaluated.
+        dashboard: address of the Ray dashboard, where there is one; told at the start.
+    """
+
+    stage: Stage
+    done: int
+    total: int
+    best: Record | None = None
+    finals: int = 0
+    failures: Mapping[Status, int] = field(default_factory=dict)
+    load: Load | None = None
+    dashboard: str | None = None
+
+
+OnProgress = Callable[[SearchProgress], None]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        folder: the run folder.
+        ranking: every evaluated candidate, best first.
+        front: the Pareto front of score and objectives, best score first; empty without objectives.
+        finals: every full training, best first: by validation accuracy, then by loss.
+        exhausted: whether the search ended early since the space has no more architectures.
+    """
+
+    folder: Place
+    ranking: list[Record]
+    front: list[Record]
+    finals: list[Final]
+    exhausted: bool
+
+    @property
+    def winner(self) -> Final | None:
+        """The final that is best on validation images, if any was trained."""
+        return self.finals[0] if self.finals and self.finals[0].status is Status.OK else None
+
+
+def search(
+    config: SearchConfig, *, resume: bool = False, on_progress: OnProgress | None = None
+) -> SearchResult:
+    """Search, rank, and fully train the best.
+
+    Args:
+        config: what to search; ``config.out`` is chosen if it is not set.
+        resume: continue the run in ``config.out`` from what it has stored.
+        on_progress: called as results arrive, in this thread.
+
+    Raises:
+        GtnNasError: the input is wrong or the environment failed; the message says what to do.
+            Whatever was evaluated by then is stored, and ``resume`` continues from it.
+    """
+    return Search(config, resume=resume).run(on_progress or (lambda progress: None))
+
+
+class Search:
+    """One search, checked in full before anything is written.
+
+    Args:
+        config: what to search.
+        resume: continue the run in ``config.out``.
+        architectures: candidates to take one after the other, instead of a strategy's.
+
+    Raises:
+        GtnNasError: the input is wrong.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        *,
+        resume: bool = False,
+        architectures: Sequence[Architecture] | None = None,
+    ) -> None:
+        self.resume, self.architectures = resume, architectures
+        self.folder = place_of(config.out or default_folder(config))
+        config = _checked(self.folder, config, resume)
+        wanted = known([*config.proxies, *proxies_of(goals_of(config).columns)])
+        self.wants_latency = LATENCY in wanted
+        self.evaluation: Evaluation = prepare(config, [name for name in wanted if name != LATENCY])
+        self.config = with_default_ranking(config, self.evaluation.teacher, wanted)
+        self.goals = goals_of(self.config)
+        # What is not known while candidates are evaluated would count as beyond every limit.
+        self.steering = self.goals.without([LATENCY_MS])
+        self.strategy = self._strategy()
+
+    def run(self, on_progress: OnProgress) -> SearchResult:
+        """Evaluate the candidates, release the workers, and train the best fully."""
+        with connected(self.config) as dashboard:
+            factory, arrays = self.evaluation.factory(), self.evaluation.arrays()
+            executor = make_executor(self.config, factory, arrays)
+            total = self.config.candidates
+            on_progress(SearchProgress("starting", 0, total, dashboard=dashboard))
+            with executor, self._store() as store:
+                controller = Controller(
+                    self.strategy,
+                    executor,
+                    store,
+                    seed=self.config.seed,
+                    evaluation_id=self.evaluation.id,
+                    candidates=total,
+                )
+                self._evaluate(controller, on_progress)
+                executor.close()  # latencies want the machine idle, the finals its CPUs and GPUs
+                records = controller.records()
+                write_best_so_far(self.folder, records, self._scores)
+                records = self._with_latencies(records, store, on_progress)
+                ranking = self.goals.ranked(records)
+                front = self.goals.front(ranking) if self.goals.objectives else []
+                finals = Finals(self.config, self.evaluation, store)
+                trained = finals.train(
+                    ranking,
+                    self.goals.wanted(ranking),
+                    lambda epochs, total, ended: on_progress(
+                        SearchProgress("finals", epochs, total, ranking[0], ended)
+                    ),
+                )
+                store.append_event("end", key=trained[0].key if trained else None)
+                store.compact()
+        return SearchResult(self.folder, ranking, front, trained, controller.exhausted)
+
+    @property
+    def _scores(self) -> list[str]:
+        """The measures that rank, and the one that everybody understands."""
+        return list(dict.fromkeys([*self.goals.score, DEFAULT]))
+
+    def _evaluate(self, controller: Controller, on_progress: OnProgress) -> None:
+        """Run the controller until all candidates are stored, telling how it goes."""
+
+        def tell() -> None:
+            on_progress(
+                SearchProgress(
+                    "candidates",
+                    controller.done,
+                    controller.total,
+                    best,
+                    failures=dict(controller.failures),
+                    load=controller.executor.load(),
+                )
+            )
+
+        ranked = self.steering.ranked
+        best = next(iter(ranked(controller.records())), None)
+        controller.on_notice = lambda notice: tell()
+        tell()
+        for record in controller.run():
+            best = record if best is None else ranked([best, record])[0]
+            tell()
+
+    def _with_latencies(
+        self, records: list[Record], store: RunStore, on_progress: OnProgress
+    ) -> list[Record]:
+        """Return the records, with their latencies if those are wanted."""
+        if not self.wants_latency:
+            return records
+        return Latencies(self.config, self.evaluation, store).complete(
+            records, lambda done, total: on_progress(SearchProgress("latencies", done, total))
+        )
+
+    def _strategy(self) -> Strategy:
+        config, goals = self.config, self.steering
+        common = (self.evaluation.space, self.evaluation.budget, config.seed)
+        if config.sampler is not None and config.strategy != "optuna":
+            raise ConfigError(f"a sampler is for --strategy optuna; {config.strategy} has none")
+        if self.architectures is not None:
+            return Listed(*common, self.architectures)
+        if config.strategy == "random":
+            return RandomSearch(*common)
+        if config.strategy == "regularized_evolution":
+            return RegularizedEvolution(*common, goals.ranked, goals.eligible)
+        if config.strategy == "successive_halving":
+            return SuccessiveHalving(*common, goals.ranked, goals.eligible)
+        from gtn_nas.strategies.optuna_sampler import DEFAULT, OptunaSampler
+
+        return OptunaSampler(
+            *common,
+            RunningLosses(goals),
+            goals.violations,
+            objectives=1 + len(goals.objectives),
+            sampler=config.sampler or DEFAULT,
+        )
+
+    def _store(self) -> RunStore:
+        """Create the run, or open it and check that nothing its scores depend on has changed."""
+        identity = self.evaluation.identity
+        facts = {**identity, **self.evaluation.images, "versions": versions()}
+        if not self.resume:
+            store = RunStore.create(self.folder, to_yaml(self.config))
+            store.append_event("start", details=facts)
+            store.flush()
+            return store
+        store = RunStore.open(self.folder)
+        try:
+            _refuse_other_identity(store, identity)
+            store.save_config(to_yaml(self.config))
+            store.append_event("resume", details=facts)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+
+def goals_of(config: SearchConfig) -> Goals:
+    """Return what a search looks for, for now by the default ranking without a teacher.
+
+    Raises:
+        GtnNasError: a name is unknown, or a limit cannot be read.
+    """
+    columns = dict.fromkeys([*COLUMNS, LATENCY_MS, *MEASURES])
+    return Goals.parse(config.rank_by or RANK_BY, config.objectives, config.limits, columns)
+
+
+def default_folder(config: SearchConfig) -> Path:
+    """Return ``runs/<dataset>-<space>-<time>``, the time in UTC."""
+    from datetime import UTC, datetime
+
+    name = f"{config.dataset}-{config.space}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    return Path("runs") / safe
+
+
+def stored_config(folder: Place, kind: type[C]) -> C:
+    """Return the configuration of the run in a folder.
+
+    Args:
+        folder: the run folder.
+        kind: the class that it must be of.
+
+    Raises:
+        RunFolderError: the folder is no run.
+        ConfigError: the configuration is damaged.
+        StoreError: it is in a bucket that does not answer.
+    """
+    from gtn_nas.config.base import parse
+    from gtn_nas.config.yaml_file import read_yaml
+
+    if not is_run(folder):
+        raise RunFolderError(f"{folder} is not a run; there is nothing to resume")
+    return parse(kind, read_yaml(folder / CONFIG))
+
+
+def _checked(folder: Place, config: C, resume: bool) -> C:
+    """Return the configuration, what it leaves open as a resumed run has it."""
+    if not resume:
+        refuse_used(folder)
+        return config
+    stored = stored_config(folder, type(config))
+    decided = {name: getattr(stored, name) for name in OPEN if getattr(config, name) is None}
+    config = config.model_copy(update=decided)
+    refuse_changes(stored, config)
+    return config
+
+
+def _refuse_other_identity(store: RunStore, identity: dict[str, str]) -> None:
+    """Raise if what scores depend on is not what it was when the run started."""
+    started = next((e for e in store.load_events() if e.kind == "start"), None)
+    before = json.loads(started.details) if started else identity
+    changed = [name for name, value in identity.items() if before.get(name, value) != value]
+    if changed:
+        raise ConfigError(
+            f"{store.folder} cannot be resumed: its {', '.join(changed)} changed since it was "
+            "started, and its scores would not be comparable; start a new run"
+        )

@@ -1,0 +1,1 @@
+"""How well proxies rank, beside accuracies that are known."""

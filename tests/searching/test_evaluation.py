@@ -1,0 +1,132 @@
+"""Candidates are scored on small images, and finals are trained on native ones."""
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from gtn_nas import SearchConfig, load_run, pretraining, search
+from gtn_nas.config.pretrain import PretrainConfig
+from gtn_nas.errors import NoTeacherError, TeacherError
+from gtn_nas.pretraining.pretraining import Pretraining
+from gtn_nas.proxies.size import count_flops, count_parameters
+from gtn_nas.searching.evaluation import prepare
+from gtn_nas.spaces import get_space
+from gtn_nas.teacher.artifact import read_header
+
+from ..photos import write_photos
+
+NATIVE, PROXY = (3, 80, 80), (3, 64, 64)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """The name of a data set of 80 by 80 pixels."""
+    return write_photos(tmp_path_factory.mktemp("data") / "photos", side=80, count=8)
+
+
+@pytest.fixture(scope="module")
+def teacher(photos, tmp_path_factory):
+    """A teacher of those images, with two batches, after one step of meta-training."""
+    config = PretrainConfig(
+        dataset=photos,
+        inner_steps=2,
+        batch_size=4,
+        meta_iterations=1,
+        warm_start_steps=2,
+        hidden=16,
+        channels=8,
+        out=tmp_path_factory.mktemp("teacher") / "photos.safetensors",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretraining, "START_RATES", (0.8,))
+        run = Pretraining(config)
+        for _ in run.run():
+            pass
+        run.finish(learners=1)
+    return config.out
+
+
+@pytest.fixture
+def config(photos, teacher, tmp_path):
+    return SearchConfig(
+        dataset=photos,
+        teacher=str(teacher),
+        candidates=1,
+        top_k=1,
+        final_epochs=1,
+        executor="inline",
+        out=tmp_path / "run",
+    )
+
+
+def test_a_teacher_draws_64_pixels_a_side_at_most(teacher):
+    assert read_header(teacher).image_shape == PROXY
+
+
+def test_what_workers_share_is_of_the_teachers_size(config):
+    evaluation = prepare(config, ["gtn"])
+    assert evaluation.dataset.image_shape == NATIVE
+    assert evaluation.proxy_dataset.image_shape == PROXY
+    assert evaluation.factory().image_shape == PROXY
+    arrays = evaluation.arrays()
+    for name in ("lesson_images", "calibration", "images"):
+        assert arrays[name].shape[-3:] == PROXY
+    assert len(arrays["images"]) == len(evaluation.dataset.validation)
+
+
+def test_a_candidate_is_scored_small_and_trained_at_its_native_size(config):
+    result = search(config)
+    (candidate,) = result.ranking
+    (final,) = result.finals
+    space = get_space("conv_chain")
+    small = space.build(candidate.architecture, PROXY, 2, "proxy")
+    native = space.build(candidate.architecture, NATIVE, 2, "final")
+    assert (candidate.flops, candidate.params) == (
+        count_flops(small, PROXY),
+        count_parameters(small),
+    )
+    assert (final.flops, final.params) == (count_flops(native, NATIVE), count_parameters(native))
+    (row,) = load_run(config.out).sql("SELECT status, weights FROM finals")
+    assert row["status"] == "ok"
+    with safe_open(config.out / row["weights"], framework="numpy") as file:
+        assert file.metadata()["image_shape"] == "3 80 80"
+
+
+def test_a_teacher_of_one_size_does_not_fit_images_that_were_resized(config, teacher):
+    with pytest.raises(TeacherError, match="made for images of 3x64x64, and these are 3x32x32"):
+        prepare(config.model_copy(update={"image_size": 32}), ["gtn"])
+    with pytest.raises(TeacherError, match="made with other images"):
+        prepare(config.model_copy(update={"image_size": 72}), ["gtn"])
+
+
+def test_proxies_without_a_teacher_need_none(config):
+    without = config.model_copy(update={"teacher": None, "real_steps": 7})
+    evaluation = prepare(without, ["real_steps", "nwot"])
+    assert (evaluation.lesson, evaluation.untrained, evaluation.budget) == (None, None, 7)
+    training = evaluation.arrays()["training_images"]
+    assert training.shape == (len(evaluation.dataset.train), *PROXY)
+    assert "training_images" not in prepare(without, ["nwot"]).arrays()
+    with pytest.raises(NoTeacherError, match="no teacher that ships fits"):
+        prepare(without, ["nwot", "gtn_untrained"])
+
+
+def test_an_untrained_teacher_differs_in_its_images_alone(config):
+    evaluation, same = (prepare(config, ["gtn", "gtn_untrained"]) for _ in range(2))
+    lesson, untrained = evaluation.lesson, evaluation.untrained
+    assert untrained.images.shape == lesson.images.shape
+    assert not torch.equal(untrained.images, lesson.images)
+    assert torch.equal(untrained.learning_rates, lesson.learning_rates)
+    assert torch.equal(untrained.momenta, lesson.momenta)
+    assert torch.equal(untrained.images, same.untrained.images)
+    assert prepare(config, ["gtn"]).untrained is None
+
+
+@pytest.mark.parametrize("change", [{"proxy_seeds": 2}, {"real_steps": 3}, {"split_seed": 1}])
+def test_scores_are_comparable_only_where_settings_and_proxies_are_equal(config, change):
+    ids = [
+        prepare(config, ["nwot"]).id,
+        prepare(config, ["nwot", "gtn"]).id,
+        prepare(config.model_copy(update=change), ["nwot"]).id,
+    ]
+    assert len(set(ids)) == 3
+    assert prepare(config, ["nwot"]).id == ids[0]
