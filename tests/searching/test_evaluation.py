@@ -4,9 +4,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from gtn_nas import SearchConfig, load_run, pretraining, search
+from gtn_nas import SearchConfig, load_run, search
 from gtn_nas.config.pretrain import PretrainConfig
 from gtn_nas.errors import NoTeacherError, TeacherError
+from gtn_nas.pretraining import pretraining
 from gtn_nas.pretraining.pretraining import Pretraining
 from gtn_nas.proxies.size import count_flops, count_parameters
 from gtn_nas.searching.evaluation import prepare
