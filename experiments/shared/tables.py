@@ -17,12 +17,13 @@ class Table:
     """A CSV file of results; every row is on the disk when ``add`` returns.
 
     Args:
-        name: file name without ending, in ``experiments/tables``: the name of the script that
-            fills the table, with ``bench_`` before it for a script of ``experiments/bench``.
+        name: file name without ending: that of the script that fills the table, with ``bench_``
+            before it for a script of ``experiments/bench``.
+        folder: where the file is.
     """
 
-    def __init__(self, name: str) -> None:
-        self.path = TABLES / f"{name}.csv"
+    def __init__(self, name: str, folder: Path = TABLES) -> None:
+        self.path = folder / f"{name}.csv"
         self.rows: list[dict[str, str]] = []
         if self.path.exists():
             with self.path.open(newline="") as file:
