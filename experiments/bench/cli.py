@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.shared.common import machine, markdown
+from experiments.shared.arguments import parser
+from experiments.shared.machine import machine
+from experiments.shared.tables import Table, markdown
 from gtn_nas.results.store import RunStore
 from gtn_nas.spaces import get_space
 from gtn_nas.strategies.random_search import RandomSearch
@@ -53,6 +55,7 @@ def seconds(arguments: list[str]) -> float:
 
 def main() -> None:
     """Time every command in turn, so that all meet the same disturbances."""
+    parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as place:
         run = Path(place) / "run"
         write_run(run)
@@ -70,10 +73,12 @@ def main() -> None:
             for name, arguments in commands.items():
                 times[name].append(seconds(arguments))
     nothing = float(np.median(times["python that does nothing"]))
-    rows = [
-        [name, f"{np.median(t):.2f} s", f"{max(t):.2f} s", f"{np.median(t) / nothing:.0f} x"]
-        for name, t in times.items()
-    ]
+    table, rows = Table("bench_cli"), []
+    for name, times_s in times.items():
+        middle, slowest = float(np.median(times_s)), max(times_s)
+        row = {"command": name, "median_s": round(middle, 2), "slowest_s": round(slowest, 2)}
+        table.replace([row], command=name)
+        rows.append([name, f"{middle:.2f} s", f"{slowest:.2f} s", f"{middle / nothing:.0f} x"])
     print(machine(), f"{CANDIDATES} candidates, {REPEATS} times each")
     print(markdown(["command", "median", "slowest", "of a Python that does nothing"], rows))
 

@@ -5,14 +5,13 @@ epoch, and all five exported. What is measured is the exported files, as a user 
 thread: the median of forward passes that take turns. The table is
 ``experiments/tables/bench_export.csv``.
 
-Run with ``python -m experiments.bench.export [SPACE]``.
+Run with ``python -m experiments.bench.export [SPACE ...]``.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +24,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from experiments.shared.common import Table, machine, markdown
+from experiments.shared.arguments import parser
+from experiments.shared.machine import machine
+from experiments.shared.tables import Table, markdown
 from gtn_nas import SearchConfig, search
 from gtn_nas.export.exporting import Exported, export
 from gtn_nas.spaces import SPACES
@@ -38,9 +39,12 @@ LEAST_S = 2.0
 
 def main() -> None:
     """Measure the spaces that are named, and print the table."""
+    arguments = parser(__doc__)
+    arguments.add_argument("spaces", nargs="*", metavar="SPACE", help="all by default")
+    asked = arguments.parse_args()
     torch.set_num_threads(1)
     table = Table("bench_export")
-    for space in sys.argv[1:] or SPACES:
+    for space in asked.spaces or SPACES:
         with tempfile.TemporaryDirectory() as folder:
             run = Path(folder) / "run"
             config = SearchConfig(
@@ -54,9 +58,11 @@ def main() -> None:
                 out=str(run),
             )
             search(config)
+            measured = []
             for rank in range(1, TOP + 1):
                 exported = export(run, Path(folder) / str(rank), rank=rank)
-                table.add({"space": space, **_measured(exported), "machine": machine()})
+                measured.append({"space": space, **_measured(exported), "machine": machine()})
+            table.replace(measured, space=space)
     print(machine())
     names = [name for name in table.rows[0] if name != "machine"]
     print(markdown(names, [[row[name] for name in names] for row in table.rows]))

@@ -20,14 +20,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from experiments.shared.common import Table, machine, markdown
+from experiments.shared.arguments import Budget, with_data_dir
+from experiments.shared.machine import machine
+from experiments.shared.tables import Table, markdown
 from gtn_nas.data import load_dataset
 from gtn_nas.data.base import ImageDataset
 from gtn_nas.pretraining.memory import keep_freed_memory
@@ -184,22 +186,22 @@ def in_a_process(arm: str, steps: int, iterations: int, data_dir: Path) -> dict[
 
 def main() -> None:
     """Measure all arms and print the table, with ratios to the plain unroll."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data-dir", type=Path, default=Path("data"))
-    parser.add_argument("--budget", choices=("small", "full"), default="small")
+    parser = with_data_dir(__doc__)
+    parser.add_argument("--budget", choices=get_args(Budget), default="small")
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.arm:
         arm, steps, iterations, data_dir = json.loads(options.arm)
         print(json.dumps(run_arm(arm, steps, iterations, Path(data_dir))))
         return
-    table, rows = Table("meta_training"), []
+    table, rows = Table("bench_meta_training"), []
     for steps, iterations in ((32, ITERATIONS[options.budget]), (128, 1)):
         base: dict[str, Any] = {}
         for arm in ARMS:
             found = in_a_process(arm, steps, iterations, options.data_dir)
             base = base or found
-            table.add({"budget": options.budget, "arm": arm, "inner_steps": steps} | found)
+            about = {"budget": options.budget, "arm": arm, "inner_steps": steps}
+            table.replace([about | found], **about)
             rows.append(
                 [
                     arm,

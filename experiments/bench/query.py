@@ -11,7 +11,6 @@ candidates.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -20,12 +19,14 @@ import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 
-from experiments.shared.common import Table, machine, markdown
+from experiments.shared.arguments import Budget, parser
+from experiments.shared.machine import machine
+from experiments.shared.tables import Table, markdown
 from gtn_nas.config.search import SearchConfig
 from gtn_nas.config.yaml_file import to_yaml
 from gtn_nas.results.layout import next_part
@@ -139,9 +140,9 @@ def _times(arm: str) -> int:
 
 def main() -> None:
     """Write the runs, measure every query in turn, and print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--budget", choices=tuple(PARTS), default="small")
-    budget = parser.parse_args().budget
+    asked = parser(__doc__)
+    asked.add_argument("--budget", choices=get_args(Budget), default="small")
+    budget = asked.parse_args().budget
     parts = PARTS[budget]
     with tempfile.TemporaryDirectory() as place:
         write_run(Path(place) / "run", parts, seed=0)
@@ -171,21 +172,20 @@ def main() -> None:
     table = Table("bench_query")
     for arm, runs in found.items():
         times_s, cpus_s, peaks_mb, answered = zip(*runs, strict=True)
-        table.add(
-            {
-                "budget": budget,
-                "arm": arm,
-                "candidates": parts * ROWS_OF_A_PART * _times(arm),
-                "parts": 1 if arm.endswith("compacted") else parts * _times(arm),
-                "median_s": round(float(np.median(times_s)), 2),
-                "fastest_s": round(min(times_s), 2),
-                "slowest_s": round(max(times_s), 2),
-                "cpu_s": round(float(np.median(cpus_s)), 2),
-                "peak_mb": round(max(peaks_mb)),
-                "answered": all(answered),
-                "load": f"{os.getloadavg()[1]:.1f}",
-            }
-        )
+        row = {
+            "budget": budget,
+            "arm": arm,
+            "candidates": parts * ROWS_OF_A_PART * _times(arm),
+            "parts": 1 if arm.endswith("compacted") else parts * _times(arm),
+            "median_s": round(float(np.median(times_s)), 2),
+            "fastest_s": round(min(times_s), 2),
+            "slowest_s": round(max(times_s), 2),
+            "cpu_s": round(float(np.median(cpus_s)), 2),
+            "peak_mb": round(max(peaks_mb)),
+            "answered": all(answered),
+            "load": f"{os.getloadavg()[1]:.1f}",
+        }
+        table.replace([row], budget=budget, arm=arm)
     print(machine(), f"{REPEATS} times each")
     rows = [list(row.values()) for row in table.rows if row["budget"] == budget]
     print(markdown(list(table.rows[0]), rows))

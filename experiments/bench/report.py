@@ -22,7 +22,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from experiments.shared.common import Table, machine, markdown
+from experiments.shared.arguments import parser
+from experiments.shared.machine import machine
+from experiments.shared.tables import Table, markdown
 from gtn_nas.architecture import Architecture
 from gtn_nas.config.search import SearchConfig
 from gtn_nas.config.yaml_file import to_yaml
@@ -175,6 +177,7 @@ def measure(space: str, folder: Path) -> dict[str, object]:
 
 def main() -> None:
     """Measure what is missing and print the table."""
+    parser(__doc__).parse_args()
     table = Table("bench_report")
     for space in SPACES:
         if not table.has(space=space):

@@ -27,8 +27,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
+from experiments.shared.arguments import Budget, parser
 from experiments.shared.toy_search import Idle, Timed, search, timed_search, utilisation
 from gtn_nas.executors import RayExecutor, connect
 
@@ -40,7 +41,6 @@ NAPS_EACH = {"small": 20, "full": 40}
 MANY = {"small": 10_000, "full": 100_000}
 TRIALS = {"small": 8, "full": 40}
 
-Budget = Literal["small", "full"]
 Row = dict[str, object]
 
 
@@ -148,11 +148,11 @@ def run_arm(arm: str, workers: int, budget: Budget, address: str) -> Row:
 
 def main() -> None:
     """Measure every arm that is not in the table yet, and print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--budget", choices=("small", "full"), default="small")
+    parsed = parser(__doc__)
+    parsed.add_argument("--budget", choices=get_args(Budget), default="small")
     for hidden in ("--arm", "--workers", "--address"):
-        parser.add_argument(hidden, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+        parsed.add_argument(hidden, help=argparse.SUPPRESS)
+    options = parsed.parse_args()
     if options.arm:
         row = ARMS[options.arm](options.address, int(options.workers), options.budget)
         print(json.dumps(row))
@@ -164,7 +164,9 @@ def measure(budget: Budget) -> None:
     """Start the pretended cluster and run what is missing."""
     from ray.cluster_utils import Cluster
 
-    from experiments.shared.common import Table, machine, markdown
+    # Arms must not import these: torch would count as the driver's memory.
+    from experiments.shared.machine import machine
+    from experiments.shared.tables import Table, markdown
 
     sizes = WORKERS[budget]
     arms = [("no-op", n) for n in sizes] + [("asleep", n) for n in sizes]

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.shared.common import Table, machine, markdown
+from experiments.shared.arguments import parser
+from experiments.shared.machine import machine
+from experiments.shared.tables import Table, markdown
 from gtn_nas.results.query import load_run
 
 SEEDS = range(5)
@@ -79,6 +81,7 @@ def measure(seed: int, folder: Path) -> dict[str, object]:
 
 def main() -> None:
     """Measure every seed that is not in the table yet, and print the table."""
+    parser(__doc__).parse_args()
     table = Table("bench_search")
     with tempfile.TemporaryDirectory() as place:
         for seed in SEEDS:

@@ -8,7 +8,9 @@ same loop inline. Run with ``python -m experiments.bench.workers``.
 
 from __future__ import annotations
 
-from experiments.shared.common import machine, markdown
+from experiments.shared.arguments import parser
+from experiments.shared.machine import machine
+from experiments.shared.tables import Table, markdown
 from experiments.shared.toy_search import Idle, Timed, timed_search, utilisation
 from gtn_nas.config.search import SearchConfig
 from gtn_nas.executors import InlineExecutor, RayExecutor, connect
@@ -22,11 +24,12 @@ REPEATS = 3
 
 def main() -> None:
     """Measure and print both."""
+    parser(__doc__).parse_args()
     config = SearchConfig()
     evaluation = prepare(config, config.proxies)
-    rows: list[list[object]] = []
+    table, rows = Table("bench_workers"), []
     with connect("local", num_cpus=WORKERS):
-        for _ in range(REPEATS):
+        for repetition in range(REPEATS):
             factory = Timed(evaluation.factory())
             with RayExecutor(factory, evaluation.arrays(), workers=WORKERS) as executor:
                 records, _ = timed_search(executor, CANDIDATES)
@@ -35,7 +38,16 @@ def main() -> None:
             with InlineExecutor(Idle(), {}) as executor:
                 _, inline_s = timed_search(executor, NO_OPS)
             share, per_s = utilisation(records)
-            overheads = [f"{1000 * s / (NO_OPS - 1):.2f} ms" for s in (ray_s, inline_s)]
+            ray_ms, inline_ms = (1000 * s / (NO_OPS - 1) for s in (ray_s, inline_s))
+            row = {
+                "repetition": repetition,
+                "utilisation": round(share, 3),
+                "per_s": round(per_s, 1),
+                "ray_ms": round(ray_ms, 2),
+                "inline_ms": round(inline_ms, 2),
+            }
+            table.replace([row], repetition=repetition)
+            overheads = [f"{ms:.2f} ms" for ms in (ray_ms, inline_ms)]
             rows.append([f"{share:.1%}", f"{per_s:.1f}", *overheads])
     print(machine(), f"{WORKERS} Ray workers of one thread")
     columns = ["utilisation", "candidates per second", "no-op by Ray", "no-op inline"]

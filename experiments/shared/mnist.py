@@ -7,17 +7,19 @@ lessons and fewer steps; ``full`` is the claim. Every meta-training checkpoints 
 
 from __future__ import annotations
 
-import argparse
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import nn
 
+from experiments.shared.arguments import Budget, with_data_dir
+from experiments.shared.learner_families import TwoConvs
 from gtn_nas.architecture import Architecture
 from gtn_nas.config.pretrain import PretrainConfig
 from gtn_nas.data import load_dataset
@@ -25,8 +27,10 @@ from gtn_nas.data.base import ImageDataset
 from gtn_nas.pretraining.learners import lesson_accuracies
 from gtn_nas.pretraining.pretraining import Pretraining
 from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.teacher.artifact import load_teacher
 from gtn_nas.teacher.curriculum import cosine, real_lesson
 from gtn_nas.teacher.inner_loop import Lesson
+from gtn_nas.teacher.meta_training import MetaTrainer
 from gtn_nas.trial import derived_seed
 
 CHECKPOINTS = Path("checkpoints")
@@ -44,10 +48,15 @@ class Options:
     """What every MNIST experiment is asked on its command line."""
 
     data_dir: Path
-    budget: Literal["small", "full"]
+    budget: Budget
 
     def config(self, name: str, **values: Any) -> PretrainConfig:
-        """Return the meta-training of an arm, of the size that the budget allows."""
+        """Return the meta-training of an arm, of the size that the budget allows.
+
+        Args:
+            name: of its artefact; what is no letter, digit, ``-`` or ``_`` becomes ``_``.
+            values: settings beside those of the budget.
+        """
         # This family bears larger steps, and whole lessons, than ``conv_chain`` does.
         sizes: dict[str, Any] = {"channels": 32, "learning_rate": 0.003, "window": 32}
         if self.budget == "small":
@@ -56,7 +65,8 @@ class Options:
             sizes |= {"warm_start_steps": 300}
         else:
             sizes |= {"meta_iterations": 1600}
-        out = CHECKPOINTS / f"{name}-{self.budget}.safetensors"
+        stem = re.sub(r"[^\w-]+", "_", name)
+        out = CHECKPOINTS / f"{stem}-{self.budget}.safetensors"
         shared = {"dataset": "mnist", "data_dir": self.data_dir, "space": TWO_CONVS, "out": out}
         return PretrainConfig.model_validate(shared | sizes | values)
 
@@ -68,9 +78,8 @@ class Options:
 
 def options(description: str | None) -> Options:
     """Read the command line; everything runs on one thread, so that arms can run side by side."""
-    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, default=Path("data"))
-    parser.add_argument("--budget", choices=("small", "full"), default="small")
+    parser = with_data_dir(description)
+    parser.add_argument("--budget", choices=get_args(Budget), default="small")
     given = parser.parse_args()
     torch.set_num_threads(1)
     return Options(given.data_dir, given.budget)
@@ -89,6 +98,27 @@ def meta_trained(config: PretrainConfig) -> Pretraining:
     return meta_train(Pretraining(config, resume=None))
 
 
+def set_outer_loop(run: Pretraining, **meta: Any) -> None:
+    """Give a meta-training other settings of its outer loop, those of ``MetaConfig``."""
+    old = run.trainer
+    config = replace(old.config, **meta)
+    run.trainer = MetaTrainer(
+        old.source, config, old.sample_learner, old.images, old.labels, old.augment
+    )
+
+
+def headline_lesson(asked: Options) -> Lesson:
+    """Return the lesson of the headline's teacher, meta-trained if there is no artefact yet."""
+    config = asked.config("mnist-headline")
+    path = config.out
+    assert isinstance(path, Path)  # noqa: S101  (set above)
+    if not path.exists():
+        meta_trained(config).finish()
+    teacher, _ = load_teacher(path)
+    with torch.no_grad():
+        return teacher.lesson()
+
+
 @dataclass(frozen=True)
 class FixedLearner:
     """One architecture, with fresh weights from each seed."""
@@ -102,6 +132,12 @@ class FixedLearner:
         torch.manual_seed(seed)
         shape, classes = self.dataset.image_shape, self.dataset.num_classes
         return self.space.build(self.architecture, shape, classes, "proxy")
+
+
+def paper_learner(dataset: ImageDataset) -> FixedLearner:
+    """Return the paper's learner with 32 and 64 channels."""
+    space = TwoConvs()
+    return FixedLearner(space, space.architecture({"width_1": 32, "width_2": 64}), dataset)
 
 
 def accuracies(

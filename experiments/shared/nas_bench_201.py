@@ -1,7 +1,7 @@
 """NAS-Bench-201 as truth: distinct cells, their two parts, and the scores computed of them.
 
-Not an experiment itself; ``nas_bench_201_scores`` fills the table of scores, the other files named
-``nas_bench_201_*`` read it.
+``tools/nas_bench_201_scores.py`` fills the table of scores, the studies named ``nas_bench_201_*``
+read it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.shared.common import TABLES
+from experiments.shared.arguments import parser
+from experiments.shared.tables import TABLES
 from gtn_nas.ranking.ranking import joint_ranks, lower_ranks_first, score_columns
 from gtn_nas.spaces.nas_bench_201 import NasBench201
 
@@ -32,11 +33,11 @@ Values = NDArray[np.float64]
 
 def data_argument(description: str | None) -> argparse.ArgumentParser:
     """Return a parser that asks where the table of truth is."""
-    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
-    parser.add_argument(
+    asked = parser(description)
+    asked.add_argument(
         "--truth", type=Path, required=True, help="cells_dev.csv, or a table with its columns"
     )
-    return parser
+    return asked
 
 
 def is_tune(key: str) -> bool:
@@ -91,7 +92,7 @@ class Cells:
 
         Args:
             name: a column; one ending in ``?`` is the mean over seeds; several joined by ``+`` or
-                ``*`` rank together as candidates do (``results/ranking.py``).
+                ``*`` rank together as candidates do (``gtn_nas/ranking/ranking.py``).
         """
         parts = score_columns(name)
         if len(parts) > 1:

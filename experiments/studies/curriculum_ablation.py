@@ -16,9 +16,10 @@ from typing import get_args
 
 import numpy as np
 
-from experiments.shared.common import Table, machine, markdown, mean_interval
-from experiments.shared.mnist import accuracies, meta_trained, options
-from experiments.studies.mnist_headline import paper_learner
+from experiments.shared.intervals import mean_with_interval
+from experiments.shared.machine import machine
+from experiments.shared.mnist import accuracies, meta_trained, options, paper_learner
+from experiments.shared.tables import Table, markdown
 from gtn_nas.config.pretrain import Curriculum
 
 SEEDS = (0, 1, 2)
@@ -60,12 +61,11 @@ def rows(table: Table, budget: str) -> list[list[object]]:
     """Return one line for each arm: mean over seeds."""
     lines: list[list[object]] = []
     for arm in ARMS:
-        own = [row for row in table.rows if row["budget"] == budget and row["arm"] == arm]
-        means = np.array([float(row["test_accuracy"]) for row in own])
-        low, high = mean_interval(means)
+        own = table.where(budget=budget, arm=arm)
+        found = mean_with_interval([float(row["test_accuracy"]) for row in own])
         worst = min(float(row["worst"]) for row in own)
-        interval = f"{low:.2%} to {high:.2%}"
-        lines.append([arm, len(own), f"{means.mean():.2%}", interval, f"{worst:.2%}"])
+        interval = f"{found.low:.2%} to {found.high:.2%}"
+        lines.append([arm, len(own), f"{found.value:.2%}", interval, f"{worst:.2%}"])
     return lines
 
 

@@ -11,15 +11,15 @@ Run with ``python -m experiments.studies.gradient_agreement --data-dir DIR [--te
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from experiments.shared.common import machine, markdown
+from experiments.shared.arguments import with_data_dir
 from experiments.shared.learner_families import CheapChains
+from experiments.shared.machine import machine
+from experiments.shared.tables import Table, markdown
 from gtn_nas.data import load_dataset
 from gtn_nas.pretraining.learners import LearnerSampler
 from gtn_nas.pretraining.memory import keep_freed_memory
@@ -39,8 +39,7 @@ def shared_part(gradients: list[Tensor]) -> float:
 
 def main() -> None:
     """Compare gradients and print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser = with_data_dir(__doc__)
     parser.add_argument("--teacher", default="mnist-conv_chain")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -53,7 +52,7 @@ def main() -> None:
     # Only other curricula lack one of the two; mypy cannot know that.
     assert generator is not None and noise is not None  # noqa: S101, PT018
     learned = [noise, generator.fc2.parametrizations.weight.original1]
-    drawn, rows = teacher.lesson(), []
+    drawn, table, rows = teacher.lesson(), Table("gradient_agreement"), []
     for multiple in MULTIPLES:
         lesson = replace(drawn, learning_rates=drawn.learning_rates * multiple)
         for window in (range(lesson.steps), range(lesson.steps // 2, lesson.steps)):
@@ -70,8 +69,13 @@ def main() -> None:
                 gradients = torch.autograd.grad(lesson.images, learned, given, retain_graph=True)
                 for list_, gradient in zip(found, gradients, strict=True):
                     list_.append(gradient)
-            parts = [f"{shared_part(gradients):.2%}" for gradients in found]
-            rows.append([multiple, f"{window.start + 1} to {window.stop}", *parts])
+            parts = [shared_part(gradients) for gradients in found]
+            about = {"teacher": asked.teacher, "rates_times": multiple}
+            about |= {"first_step": window.start + 1, "last_step": window.stop}
+            measured = dict(zip(("noise", "second_layer"), parts, strict=True))
+            table.replace([about | measured], **about)
+            steps = f"{window.start + 1} to {window.stop}"
+            rows.append([multiple, steps, *(f"{part:.2%}" for part in parts)])
     print(f"{machine()}, {LEARNERS} learners")
     print(markdown(["rates times", "steps differentiated", "noise", "second layer"], rows))
 

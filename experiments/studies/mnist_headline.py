@@ -12,50 +12,28 @@ goes on after a kill.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from statistics import mean, median
 
-import torch
-
-from experiments.shared.common import Table, machine, markdown
-from experiments.shared.learner_families import TwoConvs
+from experiments.shared.machine import machine
 from experiments.shared.mnist import (
     FixedLearner,
     LessonFor,
-    Options,
     RealSteps,
     accuracies,
     fixed,
-    meta_trained,
+    headline_lesson,
     options,
+    paper_learner,
     summary,
 )
+from experiments.shared.tables import Table, markdown
 from gtn_nas.data.base import ImageDataset
-from gtn_nas.teacher.artifact import load_teacher
-from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
+from gtn_nas.teacher.inner_loop import estimate_batch_statistics, score, teach
 
 INITIALISATIONS = 10
 SCORED = 2000
 """Validation images that a candidate is scored on."""
 REAL_STEPS = (32, 64, 128, 256, 512, 1024)
-
-
-def paper_learner(dataset: ImageDataset) -> FixedLearner:
-    """Return the learner of 32 and 64 channels."""
-    space = TwoConvs()
-    return FixedLearner(space, space.architecture({"width_1": 32, "width_2": 64}), dataset)
-
-
-def headline_lesson(asked: Options) -> Lesson:
-    """Return the teacher's lesson, meta-trained if there is no artefact yet."""
-    config = asked.config("mnist-headline")
-    path = config.out
-    assert isinstance(path, Path)  # noqa: S101  (set above)
-    if not path.exists():
-        meta_trained(config).finish()
-    teacher, _ = load_teacher(path)
-    with torch.no_grad():
-        return teacher.lesson()
 
 
 def cost_ms(lesson_for: LessonFor, learner: FixedLearner, dataset: ImageDataset) -> float:
@@ -92,9 +70,12 @@ def main() -> None:
         found = accuracies(lesson_for, learner, dataset, "test", INITIALISATIONS)
         milliseconds = cost_ms(lesson_for, learner, dataset)
         rows.append([name, summary(found), f"{milliseconds:.0f} ms"])
-        for seed, accuracy in enumerate(found):
-            row = {"budget": asked.budget, "arm": name, "initialisation": seed}
-            table.add(row | {"test_accuracy": accuracy, "cost_ms": milliseconds})
+        about = {"budget": asked.budget, "arm": name}
+        measured = [
+            {**about, "initialisation": seed, "test_accuracy": accuracy, "cost_ms": milliseconds}
+            for seed, accuracy in enumerate(found)
+        ]
+        table.replace(measured, **about)
     print(f"{machine()}, budget {asked.budget}")
     print(markdown(["arm", "test accuracy", f"training and scoring {SCORED} images"], rows))
 

@@ -11,15 +11,15 @@ after a kill.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-from pathlib import Path
 
-import numpy as np
 import torch
 
-from experiments.shared.common import Table, machine, markdown, mean_interval
+from experiments.shared.arguments import with_data_dir
+from experiments.shared.intervals import mean_with_interval
+from experiments.shared.machine import machine
 from experiments.shared.mnist import MOMENTA, LessonFor, RealSteps, SampleLearner, accuracies, fixed
+from experiments.shared.tables import Table, markdown
 from gtn_nas.data import load_dataset
 from gtn_nas.pretraining.learners import LearnerSampler
 from gtn_nas.spaces import get_space
@@ -32,8 +32,7 @@ FEW = 32
 
 def main() -> None:
     """Measure what is missing, print the table and keep every learner's accuracy."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser = with_data_dir(__doc__)
     parser.add_argument("--teacher", default="mnist-conv_chain")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -55,11 +54,9 @@ def main() -> None:
             for i, accuracy in enumerate(accuracies(lessons, learner, dataset, "test", LEARNERS)):
                 if not table.has(arm=arm, learner=i):
                     table.add({"arm": arm, "learner": i, "test_accuracy": accuracy})
-        found = [r for r in table.rows if r["arm"] == arm]
-        values = np.array([float(r["test_accuracy"]) for r in found])
-        low, high = mean_interval(values)
-        ends = f"{values.min():.2%}", f"{values.max():.2%}"
-        rows.append([arm, f"{values.mean():.2%}", f"{low:.2%} to {high:.2%}", *ends])
+        values = [float(row["test_accuracy"]) for row in table.where(arm=arm)]
+        mean, ends = mean_with_interval(values), (f"{min(values):.2%}", f"{max(values):.2%}")
+        rows.append([arm, f"{mean.value:.2%}", f"{mean.low:.2%} to {mean.high:.2%}", *ends])
     print(machine())
     print(markdown(["arm", "mean test accuracy", "95 % interval", "worst", "best"], rows))
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestRegressor
 
-from experiments.shared.common import machine, markdown
+from experiments.shared.machine import machine
 from experiments.shared.nas_bench_201 import Cells, Values, data_argument, one_hot
+from experiments.shared.tables import Table, markdown, with_ends
 from gtn_nas.ranking.ranking import score_columns
 from gtn_nas.ranking.statistics import MEASURES, difference, spearman, with_interval
 from gtn_nas.results.query import load_run
@@ -86,11 +87,11 @@ def corrected(
     return predicted
 
 
-def fitted_to_table(cells: Cells, ranking: str) -> str:
+def fitted_to_table(cells: Cells, ranking: str, table: Table) -> str:
     """Return claim C: forests fitted to table entries, means over draws of them."""
     tune, report = cells.tune, cells.report
     everything = Cells(pd.concat([tune.frame, report.frame]))
-    tables = {name: features(everything.frame) for name, features in FEATURES.items()}
+    inputs = {name: features(everything.frame) for name, features in FEATURES.items()}
     places = rankdata(everything.score(ranking)) / len(everything.frame)
     others = slice(len(tune.frame), None)
     truth, rows = report.truth(), []
@@ -99,14 +100,17 @@ def fitted_to_table(cells: Cells, ranking: str) -> str:
         for draw in range(DRAWS):
             chosen = np.random.default_rng(draw).permutation(len(tune.frame))[:count]
             truths = tune.truth()[chosen]
-            found = {n: forest(t[chosen], truths, draw).predict(t) for n, t in tables.items()}
-            table = tables["operations and proxies"]
+            found = {n: forest(x[chosen], truths, draw).predict(x) for n, x in inputs.items()}
             found[f"`{ranking}`, corrected by both"] = corrected(
-                table, places, chosen, truths, draw
+                inputs["operations and proxies"], places, chosen, truths, draw
             )
             for name, predicted in found.items():
                 ranks.setdefault(name, []).append(predicted[others])
         for name, draws in ranks.items():
+            about = {"claim": "C", "part": "report", "ranking": ranking, "entries": count}
+            about |= {"score": name}
+            kept = [{**about, "draw": i, **_measured(r, truth)} for i, r in enumerate(draws)]
+            table.replace(kept, **about)
             values = np.array([spearman(r, truth) for r in draws])
             first = with_interval(MEASURES["spearman_better_half"], draws[0], truth)
             apart = difference(spearman, draws[0], ranks["operations"][0], truth)
@@ -115,15 +119,15 @@ def fitted_to_table(cells: Cells, ranking: str) -> str:
                     count,
                     name,
                     f"{values.mean():.3f} (sd {values.std(ddof=1):.3f})",
-                    f"{first.value:.3f} ({first.low:.3f} to {first.high:.3f})",
-                    f"{apart.value:+.3f} ({apart.low:+.3f} to {apart.high:+.3f})",
+                    with_ends(first),
+                    with_ends(apart, "+.3f"),
                 ]
             )
     heads = ["entries", "features", "Spearman, ten draws", "better half, first draw"]
     return markdown([*heads, "over operations alone, first draw"], rows)
 
 
-def fitted_to_labels(part: Cells, folder: Path, ranking: str) -> str:
+def fitted_to_labels(part: Cells, part_name: str, folder: Path, ranking: str, table: Table) -> str:
     """Return claim B: forests fitted to short real trainings, alone and beside a ranking."""
     run, space = load_run(folder), NasBench201()
     labels = run.candidates()
@@ -144,10 +148,10 @@ def fitted_to_labels(part: Cells, folder: Path, ranking: str) -> str:
             with_interval(MEASURES[m], score, truth) for m in ("spearman", "spearman_better_half")
         )
         more = difference(spearman, score, default, truth)
-        cells_of_row = [f"{i.value:.3f} ({i.low:.3f} to {i.high:.3f})" for i in (whole, half)]
-        rows.append(
-            [name, *cells_of_row, f"{more.value:+.3f} ({more.low:+.3f} to {more.high:+.3f})"]
-        )
+        rows.append([name, with_ends(whole), with_ends(half), with_ends(more, "+.3f")])
+        about = {"claim": "B", "part": part_name, "ranking": ranking, "entries": len(labels)}
+        about |= {"score": name}
+        table.replace([{**about, "draw": 0, **_measured(score, truth)}], **about)
     known = part.frame.index.isin(labels.index).sum()
     hours = labels["train_s"].sum() / 3600 + labels["eval_s"].sum() / 3600
     note = (
@@ -158,6 +162,12 @@ def fitted_to_labels(part: Cells, folder: Path, ranking: str) -> str:
     return f"{note}\n\n" + markdown(heads, rows)
 
 
+def _measured(score: Values, truth: Values) -> dict[str, str]:
+    """Return the columns of the table that say how well a score ranks."""
+    names = ("spearman", "spearman_better_half")
+    return {name: f"{MEASURES[name](score, truth):.4f}" for name in names}
+
+
 def main() -> None:
     """Print the tables."""
     parser: argparse.ArgumentParser = data_argument(__doc__)
@@ -166,12 +176,13 @@ def main() -> None:
     parser.add_argument("--tune", action="store_true", help="of claim B alone, on the tune part")
     given = parser.parse_args()
     cells = Cells.load(given.truth)
-    part = cells.tune if given.tune else cells.report
-    print(f"{machine()}; {len(part.frame)} cells, {'tune' if given.tune else 'report'} part\n")
+    name, part = ("tune", cells.tune) if given.tune else ("report", cells.report)
+    table = Table("nas_bench_201_predictor")
+    print(f"{machine()}; {len(part.frame)} cells, {name} part\n")
     if given.labels is not None:
-        print(fitted_to_labels(part, given.labels, given.ranking), "\n")
+        print(fitted_to_labels(part, name, given.labels, given.ranking, table), "\n")
     if not given.tune:
-        print(fitted_to_table(cells, given.ranking))
+        print(fitted_to_table(cells, given.ranking, table))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ both. Intervals are bootstraps over distinct cells, differences are paired.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from experiments.shared.common import machine, markdown
+from experiments.shared.machine import machine
 from experiments.shared.nas_bench_201 import TRUTH, Cells, Values, data_argument
+from experiments.shared.tables import Table, markdown, with_ends
 from gtn_nas.ranking.ranking import score_columns
 from gtn_nas.ranking.statistics import MEASURES, Interval, difference, with_interval
 
@@ -23,6 +24,7 @@ SHOWN = {
     "precision_10_percent": "top 10 %",
     "regret_10": "regret@10, points",
 }
+COMPARED = {name: SHOWN[name] for name in ("spearman", "spearman_better_half")}
 SINGLE = (
     "params",
     "flops",
@@ -91,6 +93,9 @@ PAIRS = (
     ),
 )
 
+Found = Mapping[str, Interval]
+"""What was measured of a score, or of the difference of two, by the name of the measure."""
+
 KNOWN_SHARE = 0.9
 """Cells that must have a score; some are not there since a cell diverged or has no path."""
 
@@ -108,11 +113,18 @@ def main() -> None:
     if given.known:
         part = Cells(part.frame[part.frame[given.known].notna()])
     print(f"{machine()}; {len(part.frame)} cells, {given.part}, truth {given.column}\n")
-    truth = part.truth(given.column)
-    print(ranking(part, truth, given.scores or [s for s in (*SINGLE, *SETS) if has(part, s)]))
+    truth, table = part.truth(given.column), Table("nas_bench_201_ranking")
+    about = {"part": given.part, "known": given.known or "", "truth": given.column}
+    scores = given.scores or [score for score in (*SINGLE, *SETS) if has(part, score)]
+    ranked = {(name, ""): ranking(part, truth, name) for name in scores}
+    keep(table, about, ranked)
+    print(printed(ranked, "score", SHOWN))
     if not given.scores:
+        pairs = [pair for pair in PAIRS if all(has(part, score) for score in pair)]
+        apart = {pair: differences(part, truth, pair) for pair in pairs}
+        keep(table, about, apart)
         print()
-        print(differences(part, truth, [p for p in PAIRS if all(has(part, s) for s in p)]))
+        print(printed(apart, "difference", COMPARED))
 
 
 def has(cells: Cells, score: str) -> bool:
@@ -122,27 +134,42 @@ def has(cells: Cells, score: str) -> bool:
     return all(part and known[part].all() for part in parts)
 
 
-def ranking(cells: Cells, truth: Values, scores: Sequence[str]) -> str:
-    """Return a row for each score, with intervals."""
+def ranking(cells: Cells, truth: Values, score: str) -> Found:
+    """Return every measure of a score, with its interval."""
+    values = cells.score(score)
+    return {name: with_interval(MEASURES[name], values, truth) for name in SHOWN}
+
+
+def differences(cells: Cells, truth: Values, pair: tuple[str, str]) -> Found:
+    """Return by how much the first score exceeds the second, on the same resamples."""
+    a, b = (cells.score(name) for name in pair)
+    return {name: difference(MEASURES[name], a, b, truth) for name in COMPARED}
+
+
+def keep(table: Table, about: Mapping[str, str], found: Mapping[tuple[str, str], Found]) -> None:
+    """Put what was found into the table, a row for each score, or pair of scores, and measure."""
+    for (score, over), intervals in found.items():
+        own = {**about, "score": score, "over": over}
+        rows = [
+            {
+                **own,
+                "measure": name,
+                "value": f"{i.value:.4f}",
+                "low": f"{i.low:.4f}",
+                "high": f"{i.high:.4f}",
+            }
+            for name, i in intervals.items()
+        ]
+        table.replace(rows, **own)
+
+
+def printed(found: Mapping[tuple[str, str], Found], head: str, measures: Mapping[str, str]) -> str:
+    """Return the table as Markdown; differences carry their sign."""
     rows = []
-    for name in scores:
-        values = cells.score(name)
-        found = (with_interval(MEASURES[m], values, truth) for m in SHOWN)
-        rows.append([f"`{name}`", *(f"{i.value:.3f} ({i.low:.3f} to {i.high:.3f})" for i in found)])
-    return markdown(["score", *SHOWN.values()], rows)
-
-
-def differences(cells: Cells, truth: Values, pairs: Sequence[tuple[str, str]]) -> str:
-    """Return by how much one score exceeds another, on the same resamples."""
-
-    def cell(measure: str, pair: tuple[str, str]) -> str:
-        a, b = (cells.score(name) for name in pair)
-        found: Interval = difference(MEASURES[measure], a, b, truth)
-        return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-
-    measures = ("spearman", "spearman_better_half")
-    rows = [[f"`{a}` over `{b}`", *(cell(m, (a, b)) for m in measures)] for a, b in pairs]
-    return markdown(["difference", "Spearman", "better half"], rows)
+    for (score, over), intervals in found.items():
+        name, form = (f"`{score}` over `{over}`", "+.3f") if over else (f"`{score}`", ".3f")
+        rows.append([name, *(with_ends(i, form) for i in intervals.values())])
+    return markdown([head, *measures.values()], rows)
 
 
 if __name__ == "__main__":

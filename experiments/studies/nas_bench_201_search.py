@@ -6,18 +6,21 @@ alike for all. The ten best by the ranking are looked at; the one with the best 
 is the winner, and its test accuracy counts. Regret is what the best cell of the table has more, in
 points. ``--rank-by`` takes the names of scores in the table, with the seed that they were computed
 with; one that ends in ``?`` is the mean over seeds: ``jacob_cov@alike*params*proxy_loss@alike-?``.
+Every search is kept in the table, so it can be killed and goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from experiments.shared.common import machine, markdown, mean_interval
+from experiments.shared.intervals import mean_with_interval
+from experiments.shared.machine import machine
 from experiments.shared.nas_bench_201 import TRUTH, VALIDATION, Cells, column_of, data_argument
+from experiments.shared.tables import Table, markdown, with_ends
 from gtn_nas.ranking.goals import Goals, RunningLosses
 from gtn_nas.ranking.ranking import joint, lower_ranks_first, score_columns
 from gtn_nas.searching.default_ranking import RANK_BY
@@ -122,33 +125,35 @@ def main() -> None:
     """Search with every strategy and seed, and print the table."""
     parser = data_argument(__doc__)
     parser.add_argument("--rank-by", default=RANK_BY)
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=10, help="searches of each, 2 or more")
     names = list(strategies(Goals(RANK_BY), 0))
     parser.add_argument("--strategies", nargs="+", choices=names, default=names)
     given = parser.parse_args()
+    if given.seeds < 2:
+        parser.error("--seeds: an interval needs 2 or more")
     goals, frame = ranking(Cells.load(given.truth), given.rank_by)
     cells = Stored(frame, goals)
     print(f"{machine()}; ranked by {given.rank_by}, {given.seeds} seeds, {len(cells.test)} cells\n")
-    rows = []
+    table, rows = Table("nas_bench_201_search"), []
     for name in given.strategies:
-        found = [search(strategies(goals, s)[name](), cells, goals) for s in range(given.seeds)]
-        rows.append([name, *summary(found)])
+        about = {"rank_by": given.rank_by, "strategy": name}
+        for seed in range(given.seeds):
+            if not table.has(**about, seed=seed):
+                found = search(strategies(goals, seed)[name](), cells, goals)
+                table.add({**about, "seed": seed, **asdict(found)})
+        own = [row for row in table.where(**about) if int(row["seed"]) < given.seeds]
+        rows.append([name, *summary(own)])
     print(
         markdown(["strategy", "regret", "oracle's", "excess over its oracle", "candidates"], rows)
     )
 
 
-def summary(found: list[Found]) -> list[str]:
-    """Return means with intervals over seeds."""
-
-    def mean(values: list[float]) -> str:
-        array = np.array(values)
-        low, high = mean_interval(array)
-        return f"{array.mean():.3f} ({low:.3f} to {high:.3f})"
-
-    regrets, oracles = [f.regret for f in found], [f.oracle for f in found]
+def summary(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return means with intervals over seeds, and the fewest candidates."""
+    regrets, oracles = ([float(row[name]) for row in rows] for name in ("regret", "oracle"))
     excess = [a - b for a, b in zip(regrets, oracles, strict=True)]
-    return [mean(regrets), mean(oracles), mean(excess), str(min(f.candidates for f in found))]
+    means = [with_ends(mean_with_interval(values)) for values in (regrets, oracles, excess)]
+    return [*means, str(min(int(row["candidates"]) for row in rows))]
 
 
 if __name__ == "__main__":

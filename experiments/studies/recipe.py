@@ -9,17 +9,23 @@ goes on after a kill.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from experiments.shared.common import Table, machine, markdown
-from experiments.shared.mnist import Options, accuracies, meta_train, options
-from experiments.studies.mnist_headline import paper_learner
+from experiments.shared.machine import machine
+from experiments.shared.mnist import (
+    Options,
+    accuracies,
+    meta_train,
+    options,
+    paper_learner,
+    set_outer_loop,
+)
+from experiments.shared.tables import Table, markdown
 from gtn_nas.pretraining.pretraining import Pretraining
-from gtn_nas.teacher.meta_training import MetaTrainer
 
 INITIALISATIONS = 10
 SEEDS = {"small": (0, 1), "full": (0, 1, 2)}
@@ -37,14 +43,6 @@ class Arm:
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
-
-    def apply(self, run: Pretraining) -> None:
-        """Make a trainer with the arm's own settings of the outer loop."""
-        old = run.trainer
-        config = replace(old.config, **self.meta)
-        run.trainer = MetaTrainer(
-            old.source, config, old.sample_learner, old.images, old.labels, old.augment
-        )
 
 
 ARMS: Mapping[str, Arm] = MappingProxyType(
@@ -70,13 +68,13 @@ def measure(asked: Options, name: str, seed: int) -> dict[str, object]:
     """Meta-train one run of an arm and return its row."""
     arm, dataset = ARMS[name], asked.dataset()
     config = asked.config(
-        f"recipe-{name.replace(' ', '_')}-{seed}",
+        f"recipe-{name}-{seed}",
         seed=seed,
         meta_iterations=ITERATIONS[asked.budget],
         **arm.settings,
     )
     run = Pretraining(config)
-    arm.apply(run)
+    set_outer_loop(run, **arm.meta)
     meta_train(run)
     found = accuracies(run.lesson, paper_learner(dataset), dataset, "validation", INITIALISATIONS)
     run.checkpoint.remove()
@@ -99,7 +97,7 @@ def main() -> None:
             if not table.has(budget=asked.budget, arm=name, seed=seed):
                 table.add(measure(asked, name, seed))
     for name in ARMS:
-        own = [r for r in table.rows if r["budget"] == asked.budget and r["arm"] == name]
+        own = table.where(budget=asked.budget, arm=name)
         means = [float(r["validation_accuracy"]) for r in own]
         rows.append([name, f"{np.mean(means):.2%}", ", ".join(f"{m:.2%}" for m in means)])
     print(f"{machine()}, budget {asked.budget}, {ITERATIONS[asked.budget]} outer steps")

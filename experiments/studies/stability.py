@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from experiments.shared.common import Table, machine, markdown
 from experiments.shared.learner_families import TwoConvs, TwoConvsBatchNorm
+from experiments.shared.machine import machine
 from experiments.shared.mnist import FixedLearner, Options, accuracies, meta_train, options
+from experiments.shared.tables import Table, markdown
 from gtn_nas.errors import MetaTrainingError
 from gtn_nas.pretraining.pretraining import Pretraining
 
@@ -65,7 +66,7 @@ def measure(asked: Options, name: str, seed: int) -> dict[str, object]:
     """Meta-train one run of an arm and return its row."""
     arm = ARMS[name]
     config = asked.config(
-        f"stability-{name.replace(' ', '_')}-{seed}",
+        f"stability-{name}-{seed}",
         space=f"experiments.shared.learner_families:{arm.family.__name__}",
         learning_rate=learning_rate(seed),
         seed=seed,
@@ -104,7 +105,7 @@ def main() -> None:
                 table.add(measure(asked, name, seed))
     rows: list[list[object]] = []
     for name in ARMS:
-        own = [r for r in table.rows if r["budget"] == asked.budget and r["arm"] == name]
+        own = table.where(budget=asked.budget, arm=name)
         reached = np.array([float(r["validation_accuracy"]) for r in own])
         rows.append(
             [

@@ -16,9 +16,17 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments.shared.common import Table, machine, markdown
-from experiments.shared.mnist import RealSteps, accuracies, fixed, options, summary
-from experiments.studies.mnist_headline import headline_lesson, paper_learner
+from experiments.shared.machine import machine
+from experiments.shared.mnist import (
+    RealSteps,
+    accuracies,
+    fixed,
+    headline_lesson,
+    options,
+    paper_learner,
+    summary,
+)
+from experiments.shared.tables import Table, markdown
 
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 INITIALISATIONS, TUNING = 10, 2
@@ -41,8 +49,11 @@ def main() -> None:
             found = accuracies(lesson_for, learner, dataset, "test", INITIALISATIONS)
             curves[arm][steps] = found
             row = {"budget": asked.budget, "arm": arm, "steps": steps}
-            for seed, accuracy in enumerate(found):
-                table.add(row | {"initialisation": seed, "test_accuracy": accuracy})
+            measured = [
+                row | {"initialisation": seed, "test_accuracy": accuracy}
+                for seed, accuracy in enumerate(found)
+            ]
+            table.replace(measured, **row)
         shown = [summary(c[steps]) if steps in c else "" for c in curves.values()]
         rows.append([steps, *shown])
     draw(curves, FIGURES / f"steps-curve-{asked.budget}.svg")

@@ -17,8 +17,8 @@ from types import MappingProxyType
 
 import torch
 
-from experiments.shared.common import Table, machine, markdown
 from experiments.shared.learner_families import FAMILIES
+from experiments.shared.machine import machine
 from experiments.shared.mnist import (
     LessonFor,
     RealSteps,
@@ -27,6 +27,7 @@ from experiments.shared.mnist import (
     meta_trained,
     options,
 )
+from experiments.shared.tables import Table, markdown
 from gtn_nas.data.base import ImageDataset
 from gtn_nas.pretraining.learners import LearnerSampler
 
@@ -96,10 +97,8 @@ def rows(table: Table, budget: str) -> list[list[object]]:
     for arm in (*TEACHERS, "real batches, tuned"):
         line: list[object] = [arm]
         for family in FAMILIES:
-            wanted = {"budget": budget, "arm": arm, "family": family}
-            found = [
-                float(row["test_accuracy"]) for row in table.rows if wanted.items() <= row.items()
-            ]
+            own = table.where(budget=budget, arm=arm, family=family)
+            found = [float(row["test_accuracy"]) for row in own]
             line.append(f"{sum(found) / len(found):.1%} (worst {min(found):.1%})")
         lines.append(line)
     return lines

@@ -9,11 +9,11 @@ knows too: a name may be given to runs over different cells, one after the other
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
+from experiments.shared.arguments import parser
 from experiments.shared.nas_bench_201 import SCORES
 from gtn_nas.proxies.names import COLUMNS, SIZES
 from gtn_nas.results.query import load_run
@@ -32,10 +32,10 @@ def scores_of(folder: Path, name: str) -> pd.DataFrame:
 
 def main() -> None:
     """Take the runs that are named."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
+    arguments = parser(__doc__)
+    arguments.add_argument("runs", nargs="+", metavar="NAME=RUN")
     table = pd.read_parquet(SCORES) if SCORES.exists() else pd.DataFrame()
-    for given in parser.parse_args().runs:
+    for given in arguments.parse_args().runs:
         name, folder = given.split("=", 1)
         taken = scores_of(Path(folder), name)
         table = taken.combine_first(table)[list(dict.fromkeys([*table.columns, *taken.columns]))]

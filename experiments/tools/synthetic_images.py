@@ -7,13 +7,13 @@ that ships, or a file.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from experiments.shared.arguments import parser
 from gtn_nas.teacher.artifact import load_teacher, resolve_teacher
 from gtn_nas.teacher.generator import RANGE
 
@@ -23,8 +23,9 @@ FIGURES = Path("docs/figures")
 
 def main() -> None:
     """Draw the picture of one teacher."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "mnist-conv_chain"
-    path = resolve_teacher(name)
+    arguments = parser(__doc__)
+    arguments.add_argument("teacher", nargs="?", default="mnist-conv_chain")
+    path = resolve_teacher(arguments.parse_args().teacher)
     teacher, header = load_teacher(path)
     with torch.no_grad():
         lesson = teacher.lesson()

@@ -1,19 +1,19 @@
 """Makes a teacher of a longer lesson from a shorter one: the same lesson twice, or more often.
 
-``python -m experiments.studies.longer_lesson SHORT.safetensors --inner-steps 64 --out
+``python -m experiments.tools.longer_lesson SHORT.safetensors --inner-steps 64 --out
 LONG.safetensors``; ``gtn-nas pretrain --inner-steps 64 --start LONG.safetensors`` then goes on from
 there. The first steps stay those of the shorter lesson, until meta-training changes them.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from experiments.shared.arguments import parser
 from gtn_nas.teacher.artifact import load_teacher, save_teacher
 from gtn_nas.teacher.curriculum import Teacher
 
@@ -52,11 +52,11 @@ def longer(teacher: Teacher, inner_steps: int) -> Teacher:
 
 def main() -> None:
     """Write the longer teacher."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("short", type=Path)
-    parser.add_argument("--inner-steps", type=int, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("short", type=Path)
+    arguments.add_argument("--inner-steps", type=int, required=True)
+    arguments.add_argument("--out", type=Path, required=True)
+    given = arguments.parse_args()
     teacher, header = load_teacher(given.short)
     made = longer(teacher, given.inner_steps)
     changed = {"inner_steps": given.inner_steps, "validation_accuracy": None, "ranking": None}

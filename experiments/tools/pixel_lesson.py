@@ -1,18 +1,18 @@
 """Makes a teacher whose pixels are learned, of one with a generator: the same lesson to begin with.
 
-``python -m experiments.studies.pixel_lesson DRAWN.safetensors --out PIXELS.safetensors``; then
+``python -m experiments.tools.pixel_lesson DRAWN.safetensors --out PIXELS.safetensors``; then
 ``gtn-nas pretrain --curriculum pixels --start PIXELS.safetensors`` goes on from there. What the two
 come to tells whether the generator is of use.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from experiments.shared.arguments import parser
 from gtn_nas.teacher.artifact import load_teacher, save_teacher
 from gtn_nas.teacher.curriculum import Teacher
 
@@ -34,10 +34,10 @@ def with_pixels(teacher: Teacher) -> Teacher:
 
 def main() -> None:
     """Write the teacher of pixels."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("drawn", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("drawn", type=Path)
+    arguments.add_argument("--out", type=Path, required=True)
+    given = arguments.parse_args()
     teacher, header = load_teacher(given.drawn)
     changed = {"curriculum": "pixels", "validation_accuracy": None, "ranking": None}
     save_teacher(with_pixels(teacher), header.model_copy(update=changed), given.out)
