@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.optim.swa_utils import update_bn
 
 from experiments.shared.arguments import Budget, with_data_dir
 from experiments.shared.machine import machine
@@ -35,7 +36,7 @@ from gtn_nas.data.base import ImageDataset
 from gtn_nas.pretraining.memory import keep_freed_memory
 from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
 from gtn_nas.teacher.generator import LEAK, RANGE, Generator
-from gtn_nas.teacher.inner_loop import estimate_batch_statistics, score, teach
+from gtn_nas.teacher.inner_loop import score, teach
 from gtn_nas.teacher.meta_config import MetaConfig
 from gtn_nas.teacher.meta_training import MetaTrainer
 from gtn_nas.teacher.warm_start import choose_targets, fit_to_images
@@ -170,7 +171,7 @@ def accuracy(teacher: Teacher, dataset: ImageDataset) -> float:
         except FloatingPointError:
             found.append(0.0)
             continue
-        estimate_batch_statistics(learner, dataset.calibration_images())
+        update_bn([dataset.calibration_images()], learner)
         images = dataset.normalise(validation.images[:2000])
         found.append(score(learner, images, validation.labels[:2000])[0])
     return mean(found)

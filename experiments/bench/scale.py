@@ -20,14 +20,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import get_args
+
+import psutil
 
 from experiments.shared.arguments import Budget, parser
 from experiments.shared.toy_search import Idle, Timed, search, timed_search, utilisation
@@ -133,8 +133,7 @@ def _tune(address: str, workers: int, budget: Budget, reuse: bool) -> Row:
 
 def resident_mb() -> float:
     """Return the resident set of this process in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
+    return float(psutil.Process().memory_info().rss) / 1e6
 
 
 def run_arm(arm: str, workers: int, budget: Budget, address: str) -> Row:

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from experiments.shared.arguments import parser
 from experiments.shared.machine import machine
@@ -24,31 +26,17 @@ SAMPLE_S = 0.25
 COMMAND = [sys.executable, "-c", "from gtn_nas.cli.main import main; main()", "search"]
 
 
-def tree(root: int) -> list[int]:
-    """Return a process and all that descend from it."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            after_name = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(after_name[1]), []).append(int(stat.parent.name))
-    found = [root]
-    for process in found:
-        found += children.get(process, [])
-    return found
+def memory_mb(root: psutil.Process) -> float:
+    """Return what a process and all that descend from it hold in MB.
 
-
-def memory_mb(processes: list[int]) -> float:
-    """Return proportional set sizes in MB: pages that processes share count once in all."""
+    These are proportional set sizes: pages that processes share count once in all.
+    """
     total = 0
-    for process in processes:
-        try:
-            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1000
+    with suppress(psutil.NoSuchProcess):  # the root ended a moment ago
+        for process in [root, *root.children(recursive=True)]:
+            with suppress(psutil.Error):
+                total += process.memory_full_info().pss
+    return total / 1e6
 
 
 def measure(seed: int, folder: Path) -> dict[str, object]:
@@ -58,7 +46,7 @@ def measure(seed: int, folder: Path) -> dict[str, object]:
         [*COMMAND, "--seed", str(seed), "--out", str(folder)], stdout=subprocess.DEVNULL
     )
     while process.poll() is None:
-        peak_mb = max(peak_mb, memory_mb(tree(process.pid)))
+        peak_mb = max(peak_mb, memory_mb(psutil.Process(process.pid)))
         time.sleep(SAMPLE_S)
     wall_s = time.perf_counter() - started
     if process.returncode:

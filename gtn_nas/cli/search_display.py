@@ -178,7 +178,7 @@ def _predicted(finals: list[Final]) -> list[Final]:
 
 def _predictor(finals: list[Final]) -> str:
     """Say what the predictor chose, and how well it ranked that."""
-    from gtn_nas.ranking.agreement import agreement_with_predictions
+    from gtn_nas.ranking.statistics import agreement_with_predictions
     from gtn_nas.searching.predictor import LEAST
 
     chosen = _predicted(finals)
@@ -193,7 +193,7 @@ def _predictor(finals: list[Final]) -> str:
 
 def _agreement(ranking: list[Record]) -> str:
     """Say how far the ranking differs from one by size, the baseline that costs nothing."""
-    from gtn_nas.ranking.agreement import agreement_with_size
+    from gtn_nas.ranking.statistics import agreement_with_size
 
     found = agreement_with_size(ranking)
     if found is None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.data.base import ImageDataset, Split
 from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
+from gtn_nas.teacher.inner_loop import Lesson, score, teach
 
 TRIES = 500
 """Samples until a side of the hold-out rule is given up: one in eight misses it so often never."""
@@ -94,7 +95,7 @@ def _taught(
         teach(learner, lesson)
     except FloatingPointError:
         return 0.0, math.inf
-    estimate_batch_statistics(learner, dataset.calibration_images().to(device))
+    update_bn([dataset.calibration_images().to(device)], learner)
     images, labels = dataset.normalise(split.images.to(device)), split.labels.to(device)
     accuracy, loss = score(learner, images, labels)
     return accuracy, loss if math.isfinite(loss) else math.inf

@@ -7,6 +7,7 @@ import math
 import sys
 from pathlib import Path
 
+import psutil
 import torch
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
@@ -34,21 +35,11 @@ def free_bytes(device: torch.device) -> float:
     """Return how much memory a process could still take: of the GPU, or of the machine."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    return min(_available_bytes(), _cgroup_bytes())
-
-
-def _available_bytes() -> float:
-    """Return what the kernel says is available; infinite where it says nothing."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return math.inf
-    found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    return found[0] * 1024.0 if found else math.inf
+    return min(float(psutil.virtual_memory().available), _cgroup_bytes())
 
 
 def _cgroup_bytes() -> float:
-    """Return what a container's limit leaves, as in Docker or Kubernetes.
+    """Return what a container's limit leaves, as in Docker or Kubernetes; psutil knows of none.
 
     Files that were read count as used until the kernel needs their memory; it is free.
     """

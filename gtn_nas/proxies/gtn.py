@@ -12,9 +12,10 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from gtn_nas.proxies.base import Build, Direction, ProxyData, Scores
-from gtn_nas.teacher.inner_loop import Lesson, estimate_batch_statistics, score, teach
+from gtn_nas.teacher.inner_loop import Lesson, score, teach
 from gtn_nas.trial import Trial
 
 EARLY_SHARE = 4
@@ -126,7 +127,7 @@ def score_after(
     losses = teach(learner, lesson)
     _finish(data)
     taught = time.perf_counter()
-    estimate_batch_statistics(learner, data.calibration)
+    update_bn([data.calibration], learner)
     accuracy, loss = score(learner, data.images, data.labels)
     if not math.isfinite(loss):
         raise FloatingPointError("the loss on validation images is not finite")

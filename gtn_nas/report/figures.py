@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from gtn_nas.proxies.names import COLUMNS, SIZES
-from gtn_nas.ranking.agreement import LEAST
 from gtn_nas.ranking.pareto import front
 from gtn_nas.ranking.ranking import lower_ranks_first
-from gtn_nas.ranking.statistics import Values, spearman, with_interval
+from gtn_nas.ranking.statistics import LEAST_PAIRS, Values, spearman, with_interval
 from gtn_nas.report.snapshot import COSTS, Row, Snapshot, mapping, number
 from gtn_nas.trial import Status
 
@@ -81,7 +80,7 @@ def agreement(snapshot: Snapshot) -> Figure:
         | {n: number(row.get(n)) for n, _ in scores[1:]}
         for row, final in pairs
     ]
-    return {"count": len(pairs), "least": LEAST, "scores": measured, "points": points}
+    return {"count": len(pairs), "least": LEAST_PAIRS, "scores": measured, "points": points}
 
 
 def fronts(snapshot: Snapshot) -> Figure:
@@ -197,7 +196,7 @@ def failures(snapshot: Snapshot) -> list[Figure]:
 
 
 def _correlation(score: Values, truth: Values) -> Figure:
-    if len(truth) < LEAST:
+    if len(truth) < LEAST_PAIRS:
         return {}
     if len(truth) < ENOUGH:
         return {"spearman": number(spearman(score, truth))}

@@ -11,9 +11,6 @@ from gtn_nas.results.reader import Runs
 from gtn_nas.results.settings import Ranking
 from gtn_nas.trial import Status
 
-LEAST = 3
-"""Shared candidates below which a rank correlation says nothing."""
-
 INCIDENTAL = frozenset({"out", "data_dir", "address"})
 """Settings that say where things are, and change nothing that is found."""
 
@@ -173,12 +170,12 @@ def _keys(run: Run) -> list[str]:
 
 
 def _spearman(rankings: tuple[list[str], list[str]], shared: set[str]) -> float | None:
-    if len(shared) < LEAST:
-        return None
     import numpy as np
 
-    from gtn_nas.ranking.statistics import spearman
+    from gtn_nas.ranking.statistics import LEAST_PAIRS, spearman
 
+    if len(shared) < LEAST_PAIRS:
+        return None
     places = [{key: -place for place, key in enumerate(ranking)} for ranking in rankings]
     keys = sorted(shared)
     first, second = (np.array([place[key] for key in keys], float) for place in places)

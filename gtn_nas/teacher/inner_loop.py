@@ -2,8 +2,9 @@
 
 One rule for batch-norm statistics holds throughout. While a learner trains, layers use the
 statistics of the batch at hand. Before it is scored, running statistics are re-estimated in one
-pass over a fixed sample of real *training* images, and scoring uses those. Inside meta-training
-the meta-loss uses the statistics of its own large real batch: the differentiable equivalent.
+pass over a fixed sample of real *training* images (``torch.optim.swa_utils.update_bn``, with that
+sample as its only batch), and scoring uses those. Inside meta-training the meta-loss uses the
+statistics of its own large real batch: the differentiable equivalent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules.batchnorm import _BatchNorm
 
 Parameters = dict[str, Tensor]
 
@@ -168,19 +168,6 @@ def teach(learner: nn.Module, lesson: Lesson) -> Tensor:
     if not torch.isfinite(total):
         raise FloatingPointError("parameters became non-finite")
     return torch.stack(losses)
-
-
-@torch.no_grad()
-def estimate_batch_statistics(learner: nn.Module, images: Tensor) -> None:
-    """Replace all running statistics by those of ``images`` ``(N, C, H, W)``."""
-    norms = [m for m in learner.modules() if isinstance(m, _BatchNorm)]
-    if not norms:
-        return
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # cumulative average: one pass gives exactly the batch's statistics
-    learner.train()
-    learner(images)
 
 
 @torch.no_grad()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+import psutil
+
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.trial import Evaluate, Record, Status, Trial, derived_seed
 
@@ -114,8 +116,7 @@ ACTS = {
 def exhaust() -> None:
     """Ask for more memory than a small limit allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**26, hard))
+    resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + 2**26, hard))
     try:
         bytearray(2**30)
     finally:
