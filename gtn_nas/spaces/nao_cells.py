@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gtn_nas.architecture import Architecture, Choice
 from gtn_nas.spaces.base import Scale, SearchSpace
-from gtn_nas.spaces.nas_bench_201 import MacroSize
+from gtn_nas.spaces.cells import INPUTS, PROXY_SIZE, Cell, Link, MacroSize
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,26 +32,10 @@ OPERATIONS = (
     "avg_pool_5x5",
 )
 CELLS = ("normal", "reduction")
-INPUTS = 2
-"""0 is what the cell before the previous one put out, 1 what the previous cell did."""
 NODES = range(INPUTS, INPUTS + 5)
 """Numbers of a cell's nodes, after those of its inputs."""
 
-PROXY_SIZE = MacroSize(channels=8, cells_per_stage=1)
 FINAL_SIZE = MacroSize(channels=36, cells_per_stage=6)
-
-
-class Link(NamedTuple):
-    """An operation and the number of the input or node that it reads."""
-
-    source: int
-    operation: str
-
-
-Node = tuple[Link, Link]
-"""A node is the sum of two links."""
-Cell = tuple[Node, ...]
-"""The nodes of a cell, each of which reads inputs and nodes before it."""
 
 
 class NaoCells(SearchSpace):

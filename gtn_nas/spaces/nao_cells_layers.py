@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gtn_nas.spaces.cell_layers import relu_conv_bn, stem
+from gtn_nas.spaces.cells import INPUTS
+from gtn_nas.spaces.cells import Cell as Nodes
 from gtn_nas.spaces.draws import Draws
-from gtn_nas.spaces.nao_cells import INPUTS
-from gtn_nas.spaces.nao_cells import Cell as Nodes
-from gtn_nas.spaces.nas_bench_201_layers import relu_conv_bn
 
 
 class Maps(NamedTuple):
@@ -168,9 +168,7 @@ class CellNetwork(nn.Module):
     ) -> None:
         super().__init__()
         draws = Draws()
-        self.stem = nn.Sequential(
-            nn.Conv2d(image_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        )
+        self.stem = stem(image_channels, channels)
         maps = [Maps(channels, halvings=0)] * INPUTS
         cells: list[Cell] = []
         stage = [False] * cells_per_stage

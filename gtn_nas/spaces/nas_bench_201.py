@@ -11,11 +11,12 @@ import itertools
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.errors import ConfigError, UnknownNameError
 from gtn_nas.spaces.base import Scale, SearchSpace
+from gtn_nas.spaces.cells import PROXY_SIZE, MacroSize
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,15 +39,6 @@ Cell = tuple[str, ...]
 """The operations of the six edges, in the order of ``EDGES``."""
 
 
-class MacroSize(NamedTuple):
-    """Size of the skeleton that the cells are put into."""
-
-    channels: int
-    """Channels of the first stage; the second has twice, the third four times as many."""
-    cells_per_stage: int
-
-
-PROXY_SIZE = MacroSize(channels=8, cells_per_stage=1)
 PUBLISHED_SIZE = MacroSize(channels=16, cells_per_stage=5)
 
 

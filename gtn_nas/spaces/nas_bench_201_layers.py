@@ -6,19 +6,11 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from gtn_nas.spaces.cell_layers import relu_conv_bn, stem
 from gtn_nas.spaces.draws import Draws
 
 Edges = Mapping[tuple[int, int], str]
 """The operation of each live edge (target node, source node), ordered by target."""
-
-
-def relu_conv_bn(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Module:
-    """Return ReLU, convolution without bias, batch norm: ``(N, C, H, W)``, strides round up."""
-    return nn.Sequential(
-        nn.ReLU(),
-        nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(channels_out),
-    )
 
 
 def operation_layer(operation: str, channels: int) -> nn.Module:
@@ -100,9 +92,7 @@ class CellNetwork(nn.Module):
     ) -> None:
         super().__init__()
         draws = Draws()
-        self.stem = nn.Sequential(
-            nn.Conv2d(image_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        )
+        self.stem = stem(image_channels, channels)
 
         def stage(width: int) -> list[nn.Module]:
             places = [f"cell {i} of width {width}" for i in range(cells_per_stage)]

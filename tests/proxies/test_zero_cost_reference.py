@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from gtn_nas.data.base import normalise
 from gtn_nas.proxies.zero_cost import zero_cost_scores
-from gtn_nas.spaces.nas_bench_201 import MacroSize, NasBench201, live_edges
+from gtn_nas.spaces.cells import MacroSize
+from gtn_nas.spaces.nas_bench_201 import NasBench201, live_edges
 
 CELLS, BATCH, SIDE = 40, 32, 16
 SPACE = NasBench201(proxy=MacroSize(channels=8, cells_per_stage=5))

@@ -11,9 +11,9 @@ from torch import nn
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.errors import ConfigError
-from gtn_nas.spaces.nao_cells import CELLS, NODES, OPERATIONS, Link, NaoCells
+from gtn_nas.spaces.cells import Link, MacroSize
+from gtn_nas.spaces.nao_cells import CELLS, NODES, OPERATIONS, NaoCells
 from gtn_nas.spaces.nao_cells_layers import Cell, CellNetwork, Unread, operation_layer
-from gtn_nas.spaces.nas_bench_201 import MacroSize
 
 SPACE = NaoCells()
 INPUTS = (0, 1)

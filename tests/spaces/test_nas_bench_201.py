@@ -8,7 +8,8 @@ import torch
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.errors import ConfigError, UnknownNameError
-from gtn_nas.spaces.nas_bench_201 import EDGES, OPERATIONS, MacroSize, NasBench201, live_edges
+from gtn_nas.spaces.cells import MacroSize
+from gtn_nas.spaces.nas_bench_201 import EDGES, OPERATIONS, NasBench201, live_edges
 from gtn_nas.spaces.nas_bench_201_layers import CellNetwork
 
 SPACE = NasBench201()
