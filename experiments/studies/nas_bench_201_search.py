@@ -18,8 +18,9 @@ import pandas as pd
 
 from experiments.shared.common import machine, markdown, mean_interval
 from experiments.shared.nas_bench_201 import TRUTH, VALIDATION, Cells, column_of, data_argument
+from gtn_nas.ranking.columns import lower_ranks_first
 from gtn_nas.ranking.goals import Goals, RunningLosses
-from gtn_nas.ranking.ranking import joint, lower_ranks_first, score_columns
+from gtn_nas.ranking.ranking import joint, score_columns
 from gtn_nas.searching.default_ranking import RANK_BY
 from gtn_nas.spaces.nas_bench_201 import NasBench201
 from gtn_nas.strategies.base import Strategy
