@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from experiments.shared.arguments import parser
 from experiments.shared.tables import TABLES
-from gtn_nas.ranking.ranking import joint_ranks, lower_ranks_first, score_columns
+from gtn_nas.ranking.columns import lower_ranks_first
+from gtn_nas.ranking.ranking import joint_ranks, score_columns
 from gtn_nas.spaces.nas_bench_201 import NasBench201
 
 SCORES = TABLES / "nas_bench_201_scores.parquet"

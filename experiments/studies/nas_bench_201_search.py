@@ -21,8 +21,9 @@ from experiments.shared.intervals import mean_with_interval
 from experiments.shared.machine import machine
 from experiments.shared.nas_bench_201 import TRUTH, VALIDATION, Cells, column_of, data_argument
 from experiments.shared.tables import Table, markdown, with_ends
+from gtn_nas.ranking.columns import lower_ranks_first
 from gtn_nas.ranking.goals import Goals, RunningLosses
-from gtn_nas.ranking.ranking import joint, lower_ranks_first, score_columns
+from gtn_nas.ranking.ranking import joint, score_columns
 from gtn_nas.searching.default_ranking import RANK_BY
 from gtn_nas.spaces.nas_bench_201 import NasBench201
 from gtn_nas.strategies.base import Strategy

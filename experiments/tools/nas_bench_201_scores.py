@@ -15,7 +15,7 @@ import pandas as pd
 
 from experiments.shared.arguments import parser
 from experiments.shared.nas_bench_201 import SCORES
-from gtn_nas.proxies.names import COLUMNS, SIZES
+from gtn_nas.proxies.catalogue import EVALUATED, SIZES, columns_of
 from gtn_nas.results.query import load_run
 
 
@@ -24,7 +24,8 @@ def scores_of(folder: Path, name: str) -> pd.DataFrame:
     found = load_run(folder).candidates().set_index("key")
     times = [c for c in found.columns if c.endswith("_s") and c not in ("train_s", "eval_s")]
     once = () if name == "all" else SIZES  # which are the same in every run
-    filled = (c for c in COLUMNS if c in found.columns and found[c].notna().any())
+    columns = [*columns_of(EVALUATED), *SIZES]
+    filled = (c for c in columns if c in found.columns and found[c].notna().any())
     wanted = [c for c in filled if c not in once]
     chosen = found[[*wanted, *times]]
     return chosen if name == "all" else chosen.add_suffix(f"@{name}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gtn_nas.cli.output import as_json, plain, printable
 from gtn_nas.errors import ConfigError, QueryError
+from gtn_nas.proxies.catalogue import SIZES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,7 +103,7 @@ def _short(name: str, value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    if name in {"params", "flops"} and isinstance(value, int):
+    if name in SIZES and isinstance(value, int):
         return f"{value:,}"
     if name == "choices":
         value = _choices(str(value))

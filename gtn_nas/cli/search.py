@@ -33,6 +33,7 @@ from gtn_nas.cli.options import (
     Workers,
     settings,
 )
+from gtn_nas.proxies.catalogue import help_text
 
 if TYPE_CHECKING:
     from gtn_nas.config.search import SearchConfig
@@ -93,8 +94,7 @@ def search(
     proxies: Annotated[
         str | None,
         typer.Option(
-            help="Further proxies beside those that rank: gtn, gtn_improvement, gtn_untrained, "
-            "real_steps, nwot, synflow, jacob_cov, snip, grad_norm, zico, latency; with commas. "
+            help=f"Further proxies beside those that rank, with commas: {help_text()}. "
             "[default: gtn]"
         ),
     ] = None,

@@ -18,7 +18,8 @@ from gtn_nas.data.base import ImageDataset, Split
 from gtn_nas.errors import ConfigError
 from gtn_nas.pretraining.learners import is_held_out, lesson_losses
 from gtn_nas.proxies.size import count_parameters
-from gtn_nas.ranking.ranking import joint_ranks, lower_ranks_first, score_columns
+from gtn_nas.ranking.columns import lower_ranks_first
+from gtn_nas.ranking.ranking import joint_ranks, score_columns
 from gtn_nas.ranking.statistics import spearman, with_interval
 from gtn_nas.results.query import load_run
 from gtn_nas.spaces.base import SearchSpace

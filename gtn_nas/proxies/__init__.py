@@ -1,1 +1,1 @@
-"""Estimates of how good a candidate would be after a full training."""
+"""Cheap estimates of how good a candidate would be after a full training."""

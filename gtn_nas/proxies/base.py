@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from gtn_nas.spaces.base import Scale
 from gtn_nas.trial import Trial, derived_seed
 
-Direction = Literal["higher", "lower"]
+Tensors = Mapping[str, Tensor]
+"""What all workers share, on the worker's device, by the names of ``evaluator.shared_arrays``."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class ProxyData:
     """Real images on the worker's device, normalised.
 
     Attributes:
-        calibration: ``(N, C, H, W)`` training images that batch statistics are estimated on.
+        calibration: ``(N, C, H, W)`` training images, from which batch statistics are estimated.
         calibration_labels: ``(N,)`` their classes.
         images: ``(N, C, H, W)`` validation images.
         labels: ``(N,)`` their classes.
@@ -32,14 +33,40 @@ class ProxyData:
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What a proxy found.
+class ProxySettings:
+    """What proxies are told beside the shared tensors.
 
     Attributes:
-        columns: finite scores by the name of their column.
+        seeds: number of initialisations; scores after training are the mean over them.
+        real_steps: training steps of the proxy ``real_steps``.
+        real_batch_size: images in one of its batches.
+        real_learning_rate: its learning rate: either a first value, which falls to a twentieth by
+            half a cosine, or one value for each step.
+        real_momentum: its momentum: either one value, or one for each step.
+        zero_cost_scale: size of the network that proxies without training look at.
+        mean: per-channel mean of the images, which are scaled to 0-1.
+        std: per-channel standard deviation of the images, which are scaled to 0-1.
+    """
+
+    seeds: int = 1
+    real_steps: int = 32
+    real_batch_size: int = 64
+    real_learning_rate: float | tuple[float, ...] = 0.1
+    real_momentum: float | tuple[float, ...] = 0.9
+    zero_cost_scale: Scale = "final"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a proxy found for one candidate.
+
+    Attributes:
+        columns: finite scores, by column.
         train_s: seconds of training.
         eval_s: seconds of scoring.
-        failures: why a column is missing, by its name.
+        failures: for each column without a score, the reason.
     """
 
     columns: Mapping[str, float]
@@ -49,29 +76,25 @@ class Scores:
 
 
 def seed_of(trial: Trial, initialisation: int) -> int:
-    """Return the seed of a candidate's weights: the trial's own at first, then others."""
+    """Return the seed of a candidate's weights.
+
+    Initialisation 0 has the trial's own seed. Each further one has a seed derived from it.
+    """
     return derived_seed(trial.seed, initialisation) if initialisation else trial.seed
 
 
 class Build(Protocol):
-    """Builds a candidate on the data's device."""
+    """Builds the candidate on the data's device."""
 
     def __call__(self, initialisation: int = 0, scale: Scale = "proxy") -> nn.Module:
-        """Return it with weights seeded by its trial, others for every initialisation."""
+        """Return a fresh network; its weights depend on the trial's seed and ``initialisation``."""
 
 
 class Proxy(Protocol):
-    """Estimates how good a candidate would be after a full training.
+    """Computes what one proxy, or several of one module, say about a candidate.
 
-    Attributes:
-        name: what it is called in a configuration.
-        directions: whether higher or lower is better, for every column it may fill.
-        source: where it comes from.
+    What it fills, needs and costs is declared in ``catalogue``.
     """
-
-    name: ClassVar[str]
-    directions: ClassVar[Mapping[str, Direction]]
-    source: ClassVar[str]
 
     def __call__(self, build: Build, trial: Trial, data: ProxyData) -> Scores:
         """Score one candidate.
@@ -82,5 +105,18 @@ class Proxy(Protocol):
             data: real images to score on.
 
         Raises:
-            FloatingPointError: the candidate diverged, so that there is no finite score.
+            FloatingPointError: the candidate diverged, so it has no finite score.
+        """
+
+
+class Make(Protocol):
+    """The type of the function ``make`` in each module that the catalogue names."""
+
+    def __call__(self, names: Collection[str], settings: ProxySettings, tensors: Tensors) -> Proxy:
+        """Make the proxy once in each worker.
+
+        Args:
+            names: the proxies of the module that were asked for.
+            settings: what they are told.
+            tensors: what workers share; it holds what the declarations say they need.
         """

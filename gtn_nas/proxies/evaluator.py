@@ -1,25 +1,24 @@
-"""Turns shared arrays into the function that scores one trial inside a worker."""
+"""Makes the function with which a worker scores one trial by all proxies that were asked for."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gtn_nas.proxies.base import Build, Proxy, ProxyData, seed_of
-from gtn_nas.proxies.names import TRAINED
-from gtn_nas.proxies.registry import ProxySettings, make_proxies
+from gtn_nas.proxies.base import Build, ProxyData, ProxySettings, seed_of
+from gtn_nas.proxies.registry import ProxyGroup, make_proxies
 from gtn_nas.proxies.size import count_depth, count_flops, count_parameters
 from gtn_nas.spaces.base import Scale, SearchSpace
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.trial import Arrays, Evaluate, Record, Status, Trial
 
 OWN_COLUMNS = frozenset(f.name for f in fields(Record))
-"""Scores that are columns of every run; all others are a run's further ones."""
+"""Columns of every record. Scores of other names go into its ``extra``."""
 
 
 def shared_arrays(
@@ -32,9 +31,10 @@ def shared_arrays(
 
     Args:
         data: real images to score on.
-        lesson: the teacher's, where a proxy needs it.
-        untrained: that of an untrained one, likewise.
-        training: uint8 images ``(N, C, H, W)`` and labels ``(N,)``, likewise.
+        lesson: the teacher's lesson, if a proxy needs it.
+        untrained: the lesson of an untrained teacher, if a proxy needs it.
+        training: uint8 training images ``(N, C, H, W)`` and their labels ``(N,)``, if a proxy
+            needs them.
     """
     tensors = {name: getattr(data, name) for name in (f.name for f in fields(ProxyData))}
     for prefix, found in (("lesson", lesson), ("untrained", untrained)):
@@ -47,16 +47,16 @@ def shared_arrays(
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Makes, in each worker, the function that scores a trial with some proxies.
+    """Makes, in each worker, the function that scores a trial by some proxies.
 
-    The device is chosen by what the worker sees. A candidate's seed alone decides its weights, so
-    its score depends neither on the worker nor on what was evaluated before.
+    It computes on the GPU if the worker has one. The seed of a candidate alone decides its weights,
+    so its score does not depend on the worker, nor on what was evaluated before.
 
     Attributes:
         space: the search space.
         image_shape: channels, height and width.
         num_classes: number of labels.
-        proxies: names of the proxies, in the order in which they are computed.
+        proxies: names of the proxies.
         settings: what the proxies are told.
     """
 
@@ -69,9 +69,9 @@ class Evaluator:
     def __call__(self, arrays: Arrays) -> Evaluate:
         """Copy the shared arrays to the device, once, and return the scoring function."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        # A copy: the pages mapped into every worker are read-only, and no tensor can be that.
+        # A copy, since the shared arrays are read-only, and torch has no read-only tensors.
         tensors = {name: torch.tensor(array, device=device) for name, array in arrays.items()}
-        proxies = make_proxies(self.proxies, self.settings, tensors)
+        groups = make_proxies(self.proxies, self.settings, tensors)
         data = ProxyData(*(tensors[f.name] for f in fields(ProxyData)))
 
         def evaluate(trial: Trial) -> Record:
@@ -91,47 +91,41 @@ class Evaluator:
                 "threads": torch.get_num_threads(),
                 "torch_version": str(torch.__version__),
             }
-            found = _Findings(self.proxies)
-            for proxy in proxies:
-                # Copies again: a network whose first layer works in place writes on its images,
-                # and the next one must see the same.
+            found = _Findings()
+            for group in groups:
+                # Copies again, since a network whose first layer works in place overwrites its
+                # images, and the next one must see the same.
                 own = ProxyData(*(getattr(data, f.name).clone() for f in fields(data)))
-                found.add(proxy, build, trial, own)
+                found.add(group, build, trial, own)
             return found.record(trial, sizes)
 
         return evaluate
 
 
 class _Findings:
-    """What the proxies of one candidate found."""
+    """What the proxies found for one candidate."""
 
-    def __init__(self, names: Collection[str]) -> None:
-        self.names = names
+    def __init__(self) -> None:
         self.columns: dict[str, float] = {}
         self.times: dict[str, float] = {}
         self.failures: dict[str, str] = {}
         self.train_s, self.eval_s = 0.0, 0.0
 
-    def add(self, proxy: Proxy, build: Build, trial: Trial, data: ProxyData) -> None:
-        """Compute one proxy; one that diverges leaves its columns empty, with the reason."""
+    def add(self, group: ProxyGroup, build: Build, trial: Trial, data: ProxyData) -> None:
+        """Compute some proxies. If the candidate diverges, note the reason for their columns."""
         try:
-            scores = proxy(build, trial, data)
+            scores = group.compute(build, trial, data)
         except FloatingPointError as error:
-            self.failures |= dict.fromkeys(self._asked(proxy), str(error))
+            self.failures |= dict.fromkeys(group.columns, str(error))
             return
         self.columns |= scores.columns
         self.failures |= scores.failures
-        self.times[f"{proxy.name}_s"] = scores.train_s + scores.eval_s
+        self.times[group.cost_column] = scores.train_s + scores.eval_s
         self.train_s += scores.train_s
         self.eval_s += scores.eval_s
 
-    def _asked(self, proxy: Proxy) -> list[str]:
-        """Return the columns that the run wants of a proxy: one of gtn's is asked for apart."""
-        wanted = {column for name in self.names for column in TRAINED.get(name, (name,))}
-        return [column for column in proxy.directions if column in wanted]
-
     def record(self, trial: Trial, sizes: Mapping[str, object]) -> Record:
-        """Return the candidate's record; it diverged if no proxy has a score."""
+        """Return the candidate's record; its status is ``diverged`` if no proxy has a score."""
         if not self.columns and self.failures:
             reasons = "; ".join(dict.fromkeys(self.failures.values()))
             return Record.of(trial, Status.DIVERGED, error=reasons, **sizes)

@@ -1,4 +1,4 @@
-"""How fast a network answers: the median time of a forward pass, on a worker that is idle."""
+"""The proxy ``latency``: the median time of a forward pass, on a worker without busy neighbours."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gtn_nas.proxies.names import LATENCY_MS
+from gtn_nas.proxies.catalogue import LATENCY_MS
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.trial import Evaluate, Record, Status, Trial
 
 WARM_UPS = 3
+"""Passes before the first one that counts."""
 LEAST_RUNS = 10
+"""Fewest passes that count."""
 LEAST_S = 0.05
-"""Passes are repeated for so long at least, since short ones vary the most."""
+"""Fewest seconds that all passes take together, since short passes vary the most."""
 
 
 @torch.inference_mode()
 def measure_latency(network: nn.Module, images: Tensor) -> tuple[float, int]:
-    """Return the median milliseconds of a forward pass, and of how many passes it is.
+    """Return the median time of a forward pass in milliseconds, and the number of passes timed.
 
     The network is left in evaluation mode.
     """
@@ -39,7 +41,7 @@ def measure_latency(network: nn.Module, images: Tensor) -> tuple[float, int]:
 
 
 def _pass_s(network: nn.Module, images: Tensor) -> float:
-    # A copy: a first layer that works in place would change what the next pass computes with.
+    # A copy, since a first layer that works in place would change the input of the next pass.
     own = images.clone()
     _wait_for(images.device)
     start = time.perf_counter()
@@ -49,20 +51,22 @@ def _pass_s(network: nn.Module, images: Tensor) -> float:
 
 
 def _wait_for(device: torch.device) -> None:
-    """Wait until a GPU is done; it works behind the back of the process that feeds it."""
+    """Wait until a GPU is done; a call returns before its work is."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 @dataclass(frozen=True)
 class LatencyEvaluator:
-    """Makes, in a worker, the function that measures a candidate as a user would deploy it.
+    """Makes, in a worker, the function that measures the latency of a fully trained network.
+
+    The network has its final size and random images of the data set's own size.
 
     Attributes:
         space: the search space.
         image_shape: channels, height and width of a native image.
         num_classes: number of labels.
-        batch: images in a pass.
+        batch: images in a forward pass.
     """
 
     space: SearchSpace
@@ -71,7 +75,7 @@ class LatencyEvaluator:
     batch: int
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> Evaluate:
-        """Return the measuring function; nothing is shared, since no time depends on an image."""
+        """Return the measuring function; it draws its own images and so needs no shared arrays."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
         def evaluate(trial: Trial) -> Record:

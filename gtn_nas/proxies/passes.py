@@ -1,4 +1,4 @@
-"""Passes through a fresh network that zero-cost proxies share, each run when first asked for."""
+"""The passes through a fresh network that zero-cost proxies share; each runs when it is needed."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from gtn_nas.errors import one_line
 from gtn_nas.trial import Status, status_of
 
 LEAST_IMAGES = 4
-"""Batch norm needs two images in each half of the batch."""
+"""Fewest images of a batch, since batch norm needs two in each of its halves."""
 
 RECTIFIERS = frozenset({"relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "prelu"})
-"""Names of torch's piecewise linear functions that bend at zero."""
+"""Names of torch's functions that are linear but for a bend at zero."""
 NORMALISATIONS = frozenset({"batch_norm", "group_norm", "layer_norm", "instance_norm", "rms_norm"})
-"""Names of torch's functions that divide by the size of what they are given."""
+"""Names of torch's functions that divide their input by its size."""
 
 
 class NoScore(Exception):
-    """A proxy is not defined for this network; the message is the reason."""
+    """A proxy is not defined for a network; the message says why."""
 
 
 class Weighted(NamedTuple):
-    """A parameter and the gradient of something with respect to it, both of its shape."""
+    """A parameter, and the gradient with respect to it of the same shape."""
 
     parameter: Tensor
     gradient: Tensor
 
 
 class Passes:
-    """What fresh networks do with one batch.
+    """What a fresh network computes on one batch, forwards and backwards.
 
     Args:
         build: returns the candidate with the same weights at each call.
@@ -56,25 +56,25 @@ class Passes:
 
     @property
     def agreement(self) -> Tensor:
-        """For how many rectifiers two images agree in sign: ``(N, N)``, float64."""
+        """For every two images, how many rectifiers' inputs agree in sign: ``(N, N)``, float64."""
         return self._batch.agreement
 
     @cached_property
     def image_gradients(self) -> Tensor:
-        """Gradient of the sum of all logits: ``(N, C, H, W)``."""
+        """Gradient of the sum of all logits with respect to the images: ``(N, C, H, W)``."""
         forward = self._batch
         (gradients,) = torch.autograd.grad(forward.logits.sum(), forward.images, retain_graph=True)
         return gradients
 
     @cached_property
     def loss_gradients(self) -> list[Weighted]:
-        """The weights, and the gradients of the batch's mean cross-entropy."""
+        """The weights, with the gradients of the mean cross-entropy on the batch."""
         forward = self._batch
         return _gradients(F.cross_entropy(forward.logits, self.labels), forward.weights)
 
     @cached_property
     def half_gradients(self) -> list[Tensor]:
-        """Gradients of mean cross-entropies on the batch's two halves: ``(2, ...)`` per weight."""
+        """Gradients of the mean cross-entropy on each half of the batch: ``(2, ...)`` a weight."""
         network = self.build().train()
         halves = zip(self.images.tensor_split(2), self.labels.tensor_split(2), strict=True)
         pairs = []
@@ -85,10 +85,11 @@ class Passes:
 
     @cached_property
     def flow(self) -> list[Weighted]:
-        """Parameters made positive, and the gradients of the logits' sum on an image of ones.
+        """The absolute parameters, with the gradients of the logits' sum on an image of ones.
 
-        In float64 and without normalisation, which would divide the flow away. A normalisation
-        that is not torch's own counts as in evaluation mode.
+        Computed in float64, with all parameters replaced by their absolute values, and with
+        torch's normalisations left out, which would divide by the sum's size. A normalisation that
+        is not torch's own works as in evaluation mode.
         """
         network = self.build().double().eval()
         parameters = [p for p in network.parameters() if p.requires_grad]
@@ -111,13 +112,13 @@ class Passes:
 
 
 class _Forward(NamedTuple):
-    """A network's answer in training mode, with its graph.
+    """One forward pass in training mode, with its graph.
 
     Attributes:
-        weights: parameters of two or more dimensions: neither biases nor gains.
-        images: the leaf of the graph.
+        weights: the parameters of two or more dimensions, so neither biases nor gains.
+        images: ``(N, C, H, W)``, the leaf of the graph.
         logits: ``(N, classes)``, finite.
-        agreement: ``(N, N)``.
+        agreement: ``(N, N)``; see ``Passes.agreement``.
     """
 
     weights: list[nn.Parameter]
@@ -129,10 +130,10 @@ class _Forward(NamedTuple):
 def _forward(network: nn.Module, images: Tensor) -> _Forward:
     leaf = images.detach().requires_grad_()
     recorder = _SignAgreement(images)
-    # Dropout and the like are drawn alike each time, whatever state the caller's generator is in.
+    # Dropout and the like must not depend on the state of the caller's generator.
     with torch.random.fork_rng([images.device] if images.is_cuda else []), recorder:
         torch.manual_seed(0)
-        # A copy: a network may write on what it is given.
+        # A copy, since the network may overwrite its input.
         logits = network(leaf.clone())
     if not logits.isfinite().all():
         raise NoScore("the logits are not finite")
@@ -141,7 +142,7 @@ def _forward(network: nn.Module, images: Tensor) -> _Forward:
 
 
 def _gradients(of: Tensor, parameters: Sequence[Tensor]) -> list[Weighted]:
-    """Differentiate; parameters that the network does not use are left out."""
+    """Return parameters with their gradients, but for those that the network does not use."""
     if not parameters:
         raise NoScore("the network has nothing to train")
     gradients = torch.autograd.grad(of, parameters, retain_graph=True, allow_unused=True)
@@ -150,9 +151,10 @@ def _gradients(of: Tensor, parameters: Sequence[Tensor]) -> list[Weighted]:
 
 
 class _SignAgreement(TorchFunctionMode):
-    """Counts, for every two images, the rectifiers whose inputs have the same sign in both.
+    """Counts, for every two images, the rectifiers whose inputs have the same sign.
 
-    It sees modules, functions and tensor methods alike, but not what a scripted module does.
+    It sees rectifiers that are modules, functions or tensor methods, but not those inside a
+    scripted module.
     """
 
     def __init__(self, images: Tensor) -> None:
@@ -169,7 +171,7 @@ class _SignAgreement(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if _is_rectifier(func, kwargs):
-            # Before the call, which may work in place.
+            # Before the call, which may overwrite its input.
             self._count(_input(args, kwargs).detach())
         return func(*args, **kwargs)
 
@@ -183,7 +185,7 @@ class _SignAgreement(TorchFunctionMode):
 
 
 class _WithoutNormalisation(TorchFunctionMode):
-    """Lets every normalisation of torch, module or function, pass its input on."""
+    """Makes each of torch's normalisations, module or function, return its input unchanged."""
 
     def __torch_function__(
         self,

@@ -1,81 +1,57 @@
-"""Which proxies there are, and how each is made from what workers share."""
+"""Makes the proxies that were asked for, each by the module that the catalogue names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
 
-import torch
-from torch import Tensor
-
-from gtn_nas.data.base import normalise
-from gtn_nas.proxies.base import Proxy
-from gtn_nas.proxies.gtn import GtnProxy, UntrainedProxy
-from gtn_nas.proxies.names import NAMES, ZERO_COST, known
-from gtn_nas.proxies.real_steps import RealStepsProxy
-from gtn_nas.proxies.zero_cost import ZeroCostProxies
-from gtn_nas.spaces.base import Scale
-from gtn_nas.teacher.curriculum import cosine
-from gtn_nas.teacher.inner_loop import Lesson
-
-Tensors = Mapping[str, Tensor]
+from gtn_nas.proxies.base import Make, Proxy, ProxySettings, Tensors
+from gtn_nas.proxies.catalogue import EVALUATED, PROXIES, columns_of, known
 
 
 @dataclass(frozen=True)
-class ProxySettings:
-    """What proxies are told beside the shared tensors.
+class ProxyGroup:
+    """Proxies of one module, which are computed together.
 
     Attributes:
-        seeds: initialisations that scores after training are the mean of.
-        real_steps: batches of the real-data control.
-        real_batch_size: images in one of them.
-        real_learning_rate: learning rate that it starts with and that falls by half a cosine, or
-            one for each step.
-        real_momentum: its momentum, or one for each step.
-        zero_cost_scale: of the networks that proxies without training look at.
-        mean: per-channel mean of the images, scaled to 0-1.
-        std: per-channel standard deviation of the images, scaled to 0-1.
+        names: those that were asked for.
+        compute: scores a candidate by all of them.
     """
 
-    seeds: int = 1
-    real_steps: int = 32
-    real_batch_size: int = 64
-    real_learning_rate: float | tuple[float, ...] = 0.1
-    real_momentum: float | tuple[float, ...] = 0.9
-    zero_cost_scale: Scale = "final"
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
+    names: tuple[str, ...]
+    compute: Proxy
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that were asked for. ``compute`` may fill others of its module too."""
+        return columns_of(self.names)
+
+    @property
+    def cost_column(self) -> str:
+        """The column for the seconds that ``compute`` takes."""
+        return PROXIES[self.names[0]].cost_column
 
 
-def make_proxies(names: Iterable[str], settings: ProxySettings, tensors: Tensors) -> list[Proxy]:
-    """Make proxies from what workers share; those of zero cost become one, those of gtn too.
+def make_proxies(
+    names: Iterable[str], settings: ProxySettings, tensors: Tensors
+) -> list[ProxyGroup]:
+    """Make proxies from what workers share, in the order of the catalogue.
 
     Raises:
-        UnknownNameError: there is none of a name.
+        UnknownNameError: there is no proxy of that name that is computed with the others.
     """
-    wanted, made = known(names, NAMES), list[Proxy]()
-    if "gtn" in wanted or "gtn_improvement" in wanted:
-        lesson = _lesson("lesson", tensors)
-        made.append(GtnProxy(lesson, settings.seeds, improvement="gtn_improvement" in wanted))
-    if "gtn_untrained" in wanted:
-        made.append(UntrainedProxy(_lesson("untrained", tensors), settings.seeds))
-    if "real_steps" in wanted:
-        made.append(_real_steps(settings, tensors))
-    free = [name for name in wanted if name in ZERO_COST]
-    return [*made, ZeroCostProxies(free, settings.zero_cost_scale)] if free else made
+    wanted = known(names, EVALUATED)
+    by_module: dict[str, list[str]] = {}
+    for name in EVALUATED:
+        if name in wanted:
+            by_module.setdefault(PROXIES[name].module, []).append(name)
+    return [
+        ProxyGroup(tuple(group), _make(module)(group, settings, tensors))
+        for module, group in by_module.items()
+    ]
 
 
-def _lesson(prefix: str, tensors: Tensors) -> Lesson:
-    return Lesson(*(tensors[f"{prefix}_{f.name}"] for f in fields(Lesson)))
-
-
-def _real_steps(settings: ProxySettings, tensors: Tensors) -> Proxy:
-    rates, momenta, steps = settings.real_learning_rate, settings.real_momentum, settings.real_steps
-    return RealStepsProxy(
-        normalise(tensors["training_images"], settings.mean, settings.std),
-        tensors["training_labels"],
-        settings.real_batch_size,
-        torch.tensor(rates) if isinstance(rates, tuple) else rates * cosine(steps),
-        torch.tensor(momenta) if isinstance(momenta, tuple) else torch.full((steps,), momenta),
-        settings.seeds,
-    )
+def _make(module: str) -> Make:
+    found: Make = import_module(f"{__package__}.{module}").make
+    return found

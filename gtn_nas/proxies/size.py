@@ -1,4 +1,4 @@
-"""How large a network is: the simplest proxies of all."""
+"""How large a network is; these sizes are the simplest proxies of all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 WEIGHTED = ("Convolution", "Addmm", "MmBackward", "BmmBackward")
-"""Parts of the names of autograd's nodes that multiply by weights."""
+"""Parts of the names of those nodes in autograd's graph that multiply by weights."""
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -19,9 +19,9 @@ def count_parameters(network: nn.Module) -> int:
 
 @torch.no_grad()
 def count_flops(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Return the floating-point operations of one image's forward pass.
+    """Return the number of floating-point operations in the forward pass of one image.
 
-    A multiplication and an addition count as two; only convolutions and matrix products count.
+    Only convolutions and matrix products count, a multiplication and an addition as two.
     The network is left in evaluation mode.
     """
     network.eval()
@@ -33,10 +33,10 @@ def count_flops(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
 
 
 def count_depth(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Return how many convolutions and matrix products stand on the longest way to the logits.
+    """Return the number of convolutions and matrix products on the longest path to the logits.
 
-    They are counted in autograd's graph of a forward pass in evaluation mode, so ways that
-    add up to the same sum count by the longest of them.
+    The paths are those of autograd's graph of a forward pass in evaluation mode. The network is
+    left in that mode.
     """
     network.eval()
     device = next(network.parameters()).device

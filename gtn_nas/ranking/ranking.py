@@ -16,14 +16,11 @@ from statistics import fmean
 from typing import Any
 
 from gtn_nas.errors import ConfigError
-from gtn_nas.ranking.columns import quoted, value_of
+from gtn_nas.ranking.columns import lower_is_better, lower_ranks_first, quoted, value_of
 from gtn_nas.ranking.limits import Limit
 from gtn_nas.trial import Record, Status
 
 DEFAULT = "proxy_accuracy"
-
-SIZES = frozenset({"params", "flops", "depth"})
-"""Columns that are a cost as objectives and limits; as a score, the larger network is better."""
 
 
 def score_columns(rank_by: str) -> tuple[str, ...]:
@@ -40,16 +37,6 @@ def score_columns(rank_by: str) -> tuple[str, ...]:
 def joint(rank_by: str) -> str:
     """Return what joins the columns of a score, ``+`` or ``*``."""
     return "*" if "*" in rank_by else "+"
-
-
-def lower_is_better(column: str) -> bool:
-    """Tell a column's direction from its name: losses, sizes and times should be small."""
-    return column in SIZES or column.endswith(("_loss", "_s", "_ms"))
-
-
-def lower_ranks_first(column: str) -> bool:
-    """Tell the direction of a column that ranks: there, larger networks are better."""
-    return lower_is_better(column) and column not in SIZES
 
 
 def loss_of(record: Record, column: str) -> float | None:
@@ -125,8 +112,10 @@ def _sorted(comparable: Sequence[Record], rank_by: str) -> list[Record]:
 
 def rank_loss(record: Record, column: str) -> float | None:
     """Return a record's value in a column that ranks, such that lower is better."""
-    loss = loss_of(record, column)
-    return -loss if loss is not None and column in SIZES else loss
+    value = value_of(record, column)
+    if value is None:
+        return None
+    return value if lower_ranks_first(column) else -value
 
 
 def _ranks(losses: Sequence[float | None]) -> list[float]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from gtn_nas.proxies.names import COLUMNS, SIZES
+from gtn_nas.proxies.catalogue import EVALUATED, columns_of
+from gtn_nas.ranking.columns import lower_is_better, lower_ranks_first
 from gtn_nas.ranking.pareto import front
-from gtn_nas.ranking.ranking import lower_ranks_first
 from gtn_nas.ranking.statistics import LEAST_PAIRS, Values, spearman, with_interval
 from gtn_nas.report.snapshot import COSTS, Row, Snapshot, mapping, number
 from gtn_nas.trial import Status
@@ -48,7 +48,7 @@ def table(snapshot: Snapshot) -> Figure:
     for name in snapshot.columns:
         if name not in HIDDEN and name not in TEXTS:
             columns += _numbers(name, [row[name] for row in rows])
-    columns += _numbers("ended_s", [snapshot.at_s(row) for row in rows])
+    columns += _numbers("ended_s", [snapshot.at_s(row) for row in rows], lower=True)
     choices = [mapping(row["choices"]) for row in rows]
     for name in sorted({name for chosen in choices for name in chosen}):
         values = [_text(chosen[name]) if name in chosen else "" for chosen in choices]
@@ -67,8 +67,7 @@ def agreement(snapshot: Snapshot) -> Figure:
         if f["key"] in by_key and number(f["validation_accuracy"]) is not None
     ]
     scores = [("rank", [-float(final["rank"]) for _, final in pairs])]
-    proxies = [name for name in COLUMNS if name not in SIZES]
-    for name in dict.fromkeys([*snapshot.score, "params", *proxies]):
+    for name in dict.fromkeys([*snapshot.score, "params", *columns_of(EVALUATED)]):
         values = [number(row.get(name)) for row, _ in pairs]
         if name in snapshot.columns and values and None not in values:
             sign = -1 if lower_ranks_first(name) else 1
@@ -108,6 +107,7 @@ def fronts(snapshot: Snapshot) -> Figure:
             of_finals.append({"cost": cost, "keys": [point["key"] for point in best]})
     return {
         "measure": snapshot.measure,
+        "lower": snapshot.measure is not None and lower_ranks_first(snapshot.measure),
         "candidates": of_candidates,
         "finals": of_finals,
         "points": points,
@@ -205,10 +205,19 @@ def _correlation(score: Values, truth: Values) -> Figure:
     return {"spearman": number(found.value)} | ends
 
 
-def _numbers(name: str, values: Sequence[Any]) -> list[Figure]:
-    """Return a column, or none if it holds no number."""
+def _numbers(name: str, values: Sequence[Any], *, lower: bool | None = None) -> list[Figure]:
+    """Return a column, or none if it holds no number.
+
+    Args:
+        name: the column's name.
+        values: what it holds.
+        lower: whether low values are better; by default, what is declared of the column.
+    """
     numbers = [number(value) for value in values]
-    return [{"name": name, "values": numbers}] if any(v is not None for v in numbers) else []
+    if all(value is None for value in numbers):
+        return []
+    lower = lower_is_better(name) if lower is None else lower
+    return [{"name": name, "lower": lower, "values": numbers}]
 
 
 def _named_apart(columns: Sequence[Figure]) -> list[Figure]:

@@ -10,7 +10,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from gtn_nas.ranking.ranking import DEFAULT, SIZES, score_columns
+from gtn_nas.proxies.catalogue import SIZES
+from gtn_nas.ranking.ranking import DEFAULT, score_columns
 from gtn_nas.results.query import Run
 from gtn_nas.trial import Status
 

@@ -109,7 +109,7 @@ class Runs:
         """Return the candidates on the Pareto front of columns, best first, as mappings.
 
         Args:
-            columns: e.g. ``"proxy_accuracy", "params"``; a column's name tells its direction.
+            columns: e.g. ``"proxy_accuracy", "params"``; see ``ranking.columns.lower_is_better``.
             where: SQL condition on the candidates.
         """
         return self.query(where=where, pareto=columns)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gtn_nas.errors import QueryError
-from gtn_nas.ranking.columns import quoted
+from gtn_nas.ranking.columns import lower_is_better, quoted
 from gtn_nas.ranking.pareto import front
-from gtn_nas.ranking.ranking import lower_is_better, order_by, within
+from gtn_nas.ranking.ranking import order_by, within
 from gtn_nas.results.settings import common_ranking
 from gtn_nas.results.terms import known, sort_terms
 from gtn_nas.results.union import RUN, Query, Union

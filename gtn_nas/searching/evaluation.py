@@ -17,10 +17,9 @@ from gtn_nas.config.search import SearchConfig
 from gtn_nas.data import load_dataset
 from gtn_nas.data.base import PROXY_SIDE, ImageDataset
 from gtn_nas.errors import NoTeacherError, TeacherError
-from gtn_nas.proxies.base import ProxyData
+from gtn_nas.proxies.base import ProxyData, ProxySettings
+from gtn_nas.proxies.catalogue import EVALUATED, Need, needs_of, proxies_of
 from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
-from gtn_nas.proxies.names import NAMES, OF_TEACHER, proxies_of
-from gtn_nas.proxies.registry import ProxySettings
 from gtn_nas.ranking.ranking import score_columns
 from gtn_nas.searching.default_ranking import with_default_ranking
 from gtn_nas.spaces import get_space, space_fingerprint
@@ -105,7 +104,7 @@ class Evaluation:
             scored.labels,
         )
         training = None
-        if "real_steps" in self.proxies:
+        if Need.TRAINING_IMAGES in needs_of(self.proxies):
             training = dataset.train.images, dataset.train.labels
         return shared_arrays(data, self.lesson, self.untrained, training)
 
@@ -129,19 +128,20 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
     )
     dataset = native.at_most(PROXY_SIDE)
     path = lesson = untrained = header = None
-    if OF_TEACHER.intersection(proxies):
+    needs = needs_of(proxies)
+    if Need.LESSON in needs:
         path = (
             resolve_teacher(config.teacher) if config.teacher else _fitting(dataset, space, config)
         )
         teacher, header = load_teacher(path)
         _check_fits(path, header, dataset)
         lesson = _lesson(teacher)
-        if "gtn_untrained" in proxies:
+        if Need.UNTRAINED_LESSON in needs:
             untrained = _lesson(_untrained(teacher))
     decided = with_default_ranking(config, header, proxies)
     if config.rank_by is None and decided.rank_by is not None:
         proxies = [*proxies, *proxies_of(score_columns(decided.rank_by))]
-    proxies = [name for name in NAMES if name in proxies]  # one order, so that runs compare
+    proxies = [name for name in EVALUATED if name in proxies]  # one order, so that runs compare
     settings = _settings(decided, dataset)
     identity = _identity(proxies, settings, dataset, space)
     if path is not None:

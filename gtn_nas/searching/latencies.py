@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from gtn_nas.config.search import SearchConfig
+from gtn_nas.proxies.catalogue import LATENCY_MS
 from gtn_nas.proxies.latency import LatencyEvaluator
-from gtn_nas.proxies.names import LATENCY_MS
 from gtn_nas.results.schema import Latency
 from gtn_nas.results.store import RunStore
 from gtn_nas.searching.backend import make_executor

@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from gtn_nas.architecture import Choice
+from gtn_nas.proxies.catalogue import TIMES
 from gtn_nas.ranking.columns import value_of
 from gtn_nas.trial import Record
 
@@ -45,7 +46,7 @@ def predict(
     ordered = sorted(known, key=lambda pair: pair[0].key)
     records = [record for record, _ in ordered]
     choices = {name for record in records for name in record.architecture.choices}
-    proxies = {name for r in records for name in (*COLUMNS, *r.extra) if not _is_time(name)}
+    proxies = {name for r in records for name in (*COLUMNS, *r.extra) if name not in TIMES}
     # Texts become a column for each value; what no known candidate has is left out.
     table = DictVectorizer(sparse=False)
     forest = RandomForestRegressor(random_state=seed, n_jobs=1)
@@ -81,7 +82,3 @@ def _feature(chosen: Mapping[str, Choice], name: str) -> float | str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     return json.dumps(value)
-
-
-def _is_time(column: str) -> bool:
-    return column.endswith(("_s", "_ms"))

@@ -14,7 +14,14 @@ from gtn_nas.config.search import SearchConfig, refuse_changes
 from gtn_nas.config.yaml_file import to_yaml
 from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.executors.base import Load
-from gtn_nas.proxies.names import COLUMNS, LATENCY, LATENCY_MS, known, proxies_of
+from gtn_nas.proxies.catalogue import (
+    LATENCY,
+    LATENCY_MS,
+    PROXIES,
+    columns_of,
+    known,
+    proxies_of,
+)
 from gtn_nas.ranking.columns import MEASURES
 from gtn_nas.ranking.goals import Goals, RunningLosses
 from gtn_nas.ranking.ranking import DEFAULT
@@ -267,7 +274,7 @@ def goals_of(config: SearchConfig) -> Goals:
     Raises:
         GtnNasError: a name is unknown, or a limit cannot be read.
     """
-    columns = dict.fromkeys([*COLUMNS, LATENCY_MS, *MEASURES])
+    columns = dict.fromkeys([*columns_of(PROXIES), *MEASURES])
     return Goals.parse(config.rank_by or RANK_BY, config.objectives, config.limits, columns)
 
 

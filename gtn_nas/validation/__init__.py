@@ -1,1 +1,1 @@
-"""How well proxies rank, beside accuracies that are known."""
+"""How well proxies rank, compared with accuracies that are known."""

@@ -1,4 +1,4 @@
-"""A table of architectures with their known accuracies, to check a ranking against."""
+"""A table of architectures with their known accuracies, which a ranking is compared with."""
 
 from __future__ import annotations
 
@@ -14,50 +14,57 @@ from gtn_nas.errors import ConfigError, GtnNasError
 from gtn_nas.spaces.base import SearchSpace
 
 SHOWN = 5
-"""Bad rows that a message names; the others it counts."""
+"""Bad rows that a message names; it only counts the others."""
 
 
 @dataclass(frozen=True)
-class Truth:
-    """Known accuracies.
+class KnownAccuracies:
+    """Architectures whose accuracies are known.
 
     Attributes:
-        architectures: distinct ones, in the table's order.
-        accuracies: of each (0-1).
-        merged: rows left out since an earlier one has an equal network.
+        architectures: distinct architectures, in the table's order.
+        accuracies: the accuracy of each, 0-1.
+        merged: number of rows left out since an earlier row has an equal network.
     """
 
     architectures: tuple[Architecture, ...]
     accuracies: tuple[float, ...]
     merged: int = 0
 
-    def sample(self, count: int, seed: int) -> Truth:
-        """Draw some of them at random, in random order; all if there are fewer."""
+    def sample(self, count: int, seed: int) -> KnownAccuracies:
+        """Return some of them at random, in random order.
+
+        Args:
+            count: how many; all are returned if there are fewer.
+            seed: decides which ones, and their order.
+        """
         places = list(range(len(self.architectures)))
         random.Random(f"{seed}:truth").shuffle(places)
         chosen = places[:count]
-        return Truth(
+        return KnownAccuracies(
             tuple(self.architectures[i] for i in chosen),
             tuple(self.accuracies[i] for i in chosen),
             self.merged,
         )
 
 
-def load_truth(path: Path, arch_column: str, column: str, space: SearchSpace) -> Truth:
+def load_known_accuracies(
+    path: Path, arch_column: str, column: str, space: SearchSpace
+) -> KnownAccuracies:
     """Read a CSV or Parquet file with a column of architectures and one of accuracies.
 
-    Accuracies are fractions, or per cent if any of them is above 1. Of rows whose networks are
-    equal the first one counts.
+    Accuracies are fractions. If any of them is above 1, all are per cent. If several rows have
+    equal networks, the first one counts.
 
     Args:
         path: the table.
-        arch_column: architectures, as ``SearchSpace.from_string`` reads them.
-        column: accuracies.
-        space: that the architectures are of.
+        arch_column: its column of architectures, as ``SearchSpace.from_string`` reads them.
+        column: its column of accuracies.
+        space: the search space of the architectures.
 
     Raises:
-        ConfigError: the table cannot be read, lacks a column, or has rows that are unknown, twice
-            the same, or out of range; names them.
+        ConfigError: the table cannot be read or lacks a column, or rows hold an architecture that
+            is unknown or repeated, or an accuracy out of range; the message names the rows.
     """
     rows = _rows(path, (arch_column, column))
     values = [_number(row[column]) for row in rows]
@@ -85,11 +92,11 @@ def load_truth(path: Path, arch_column: str, column: str, space: SearchSpace) ->
         more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         raise ConfigError(f"{path}: {'; '.join(bad[:SHOWN])}{more}")
     architectures, accuracies = zip(*found.values(), strict=True) if found else ((), ())
-    return Truth(architectures, accuracies, len(rows) - len(found))
+    return KnownAccuracies(architectures, accuracies, len(rows) - len(found))
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows of some columns."""
+    """Read some columns of the table, row by row."""
     import pyarrow as pa
     from pyarrow import csv, parquet
 

@@ -1,4 +1,7 @@
-"""Whether a ranking can be trusted: proxies of random architectures beside their truth."""
+"""How well proxies rank: their scores of random architectures, compared with the true accuracies.
+
+The true accuracy of an architecture is that in a table, or that after a full training.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from statistics import fmean
 
 from gtn_nas.config.validate import ValidateConfig
 from gtn_nas.errors import ConfigError
-from gtn_nas.proxies.names import SIZES, TRAINED, ZERO_COST
+from gtn_nas.proxies.catalogue import SIZES, columns_of, cost_columns_of
 from gtn_nas.ranking.ranking import mean_ranks, score_columns
 from gtn_nas.ranking.statistics import MEASURES, Interval, with_interval
 from gtn_nas.searching.search import OnProgress, Search
@@ -22,23 +25,25 @@ from gtn_nas.teacher.artifact import (
     resolve_teacher,
 )
 from gtn_nas.trial import Final, Record, Status
-from gtn_nas.validation.known_accuracies import Truth, load_truth
+from gtn_nas.validation.known_accuracies import KnownAccuracies, load_known_accuracies
 
-LEAST = 10
-"""Architectures with both scores and truth, below which nothing is said."""
+MIN_ARCHITECTURES = 10
+"""Fewest architectures with scores and a true accuracy; fewer are refused."""
 TABLE = "validation.parquet"
+"""Name of the table in the run folder."""
 FIGURE = "validation.png"
+"""Name of the figure in the run folder."""
 
 
 @dataclass(frozen=True)
-class Standing:
+class MeasuredScore:
     """How well one score ranks.
 
     Attributes:
-        score: a column, or several joined by ``+``.
-        measures: each of ``rank_statistics.MEASURES`` with its interval.
-        seconds: mean seconds of its proxy per architecture; ``None`` where they are not measured.
-            Zero-cost proxies share theirs.
+        score: a column, or several joined by ``+`` or ``*``.
+        measures: each of ``statistics.MEASURES``, with its interval.
+        seconds: mean seconds per architecture of the proxies that fill the score's columns.
+            Proxies that are computed together share their seconds. ``None`` if no proxy is needed.
     """
 
     score: str
@@ -52,23 +57,23 @@ class Findings:
 
     Attributes:
         folder: the run folder.
-        truth: what counts as truth, in words.
-        standings: every score, the best by Spearman first.
-        count: architectures with truth.
-        merged: rows of the table left out, since an earlier one has an equal network.
+        truth: what the true accuracies are, in words.
+        scores: how well each score ranks, the highest Spearman correlation first.
+        count: number of architectures with scores and a true accuracy.
+        merged: number of rows of the table left out since an earlier row has an equal network.
     """
 
     folder: Place
     truth: str
-    standings: list[Standing]
+    scores: list[MeasuredScore]
     count: int
     merged: int
 
 
 class Validation:
-    """A search whose candidates are drawn at random, and all of which have a truth.
+    """A search over random candidates, each of which has a true accuracy.
 
-    It is a run like any other: it can be queried, and resumed after a kill.
+    Its run folder is that of a search: it can be queried, and resumed after a kill.
 
     Args:
         config: what to validate.
@@ -80,47 +85,54 @@ class Validation:
 
     def __init__(self, config: ValidateConfig, *, resume: bool = False) -> None:
         self.config = config
-        self.truth = self._table()
-        # All of them are fully trained, unless a table tells how that came out.
-        top_k = config.candidates if self.truth is None else 0
-        listed = None if self.truth is None else self.truth.architectures
+        self.table = self._table()
+        # Without a table of accuracies, all candidates are fully trained.
+        top_k = config.candidates if self.table is None else 0
+        listed = None if self.table is None else self.table.architectures
         count = config.candidates if listed is None else len(listed)
-        if count < LEAST:
+        if count < MIN_ARCHITECTURES:
             raise ConfigError(
-                f"{count} architectures with truth are too few to judge a ranking; {LEAST} or more "
-                "are needed"
+                f"{count} architectures with truth are too few to judge a ranking; "
+                f"{MIN_ARCHITECTURES} or more are needed"
             )
         asked = config.model_copy(update={"top_k": top_k, "candidates": count})
         self.search = Search(asked, resume=resume, architectures=listed)
 
     def run(self, on_progress: OnProgress) -> Findings:
-        """Score all architectures, find out their truth, compare, and write table and figure."""
+        """Score all architectures, compare with their accuracies, and write table and figure.
+
+        Args:
+            on_progress: called as results arrive, in this thread.
+
+        Raises:
+            GtnNasError: too few architectures have both, or the environment failed.
+        """
         result = self.search.run(on_progress)
         known = self._known(result.finals)
         records = [r for r in result.ranking if r.key in known]
-        if len(records) < LEAST:
+        if len(records) < MIN_ARCHITECTURES:
             raise ConfigError(
-                f"only {len(records)} architectures have both scores and truth; {LEAST} or more "
-                f"are needed; see `gtn-nas query {result.folder}`"
+                f"only {len(records)} architectures have both scores and truth; "
+                f"{MIN_ARCHITECTURES} or more are needed; see `gtn-nas query {result.folder}`"
             )
-        truths = [known[r.key] for r in records]
-        standings = [standing(name, records, truths) for name in self._scores(records)]
-        standings.sort(key=lambda s: -s.measures["spearman"].value)
-        merged = 0 if self.truth is None else self.truth.merged
-        findings = Findings(result.folder, self._words(), standings, len(records), merged)
+        accuracies = [known[r.key] for r in records]
+        scores = [measured_score(name, records, accuracies) for name in self._scores()]
+        scores.sort(key=lambda s: -s.measures["spearman"].value)
+        merged = 0 if self.table is None else self.table.merged
+        findings = Findings(result.folder, self._words(), scores, len(records), merged)
         write_table(findings)
-        draw(findings, records, truths)
+        draw(findings, records, accuracies)
         return findings
 
     def tell_teacher(self, findings: Findings) -> Path:
-        """Write what was found into the header of the teacher's file, and return that.
+        """Write the correlations into the header of the teacher's file, and return its path.
 
         Raises:
             TeacherError: the file is no teacher.
             EnvironmentFailure: it cannot be written.
         """
         path = resolve_teacher(str(self.config.teacher))
-        spearman = {s.score: s.measures["spearman"] for s in findings.standings}
+        spearman = {s.score: s.measures["spearman"] for s in findings.scores}
         ranking = MeasuredRanking(
             truth=findings.truth,
             space=self.config.space,
@@ -131,27 +143,26 @@ class Validation:
         replace_header(path, read_header(path).model_copy(update={"ranking": ranking}))
         return path
 
-    def _table(self) -> Truth | None:
+    def _table(self) -> KnownAccuracies | None:
         config = self.config
         if config.truth is None:
             return None
         space = get_space(config.space)
-        table = load_truth(config.truth, config.arch_column, config.truth_column, space)
+        table = load_known_accuracies(config.truth, config.arch_column, config.truth_column, space)
         return table.sample(config.candidates, config.seed)
 
     def _known(self, finals: Sequence[Final]) -> dict[str, float]:
-        """Return the truths by key."""
-        if self.truth is not None:
-            keys = (architecture.key for architecture in self.truth.architectures)
-            return dict(zip(keys, self.truth.accuracies, strict=True))
+        """Return the true accuracies by key of the architecture."""
+        if self.table is not None:
+            keys = (architecture.key for architecture in self.table.architectures)
+            return dict(zip(keys, self.table.accuracies, strict=True))
         done = (f for f in finals if f.status is Status.OK and f.test_accuracy is not None)
         return {f.key: f.test_accuracy for f in done if f.test_accuracy is not None}
 
-    def _scores(self, records: Sequence[Record]) -> list[str]:
-        """Return every score that the records have, the run's own among them."""
+    def _scores(self) -> list[str]:
+        """Return the scores to compare: the run's own, those of its proxies, and the sizes."""
         wanted = self.search.evaluation.proxies
-        columns = [c for name in wanted for c in TRAINED.get(name, (name,))]
-        return list(dict.fromkeys([self.search.goals.rank_by, *columns, *SIZES]))
+        return list(dict.fromkeys([self.search.goals.rank_by, *columns_of(wanted), *SIZES]))
 
     def _words(self) -> str:
         config = self.config
@@ -160,28 +171,27 @@ class Validation:
         return f"test accuracy after {config.final_epochs} epochs"
 
 
-def standing(score: str, records: Sequence[Record], truths: Sequence[float]) -> Standing:
-    """Compare one score with the truth."""
+def measured_score(
+    score: str, records: Sequence[Record], accuracies: Sequence[float]
+) -> MeasuredScore:
+    """Measure how well one score ranks architectures whose true accuracies are known."""
     import numpy as np
 
-    values, truth = -np.array(mean_ranks(records, score)), np.array(truths)
+    values, truth = -np.array(mean_ranks(records, score)), np.array(accuracies)
     measures = {n: with_interval(measure, values, truth) for n, measure in MEASURES.items()}
-    return Standing(score, measures, _seconds(score, records))
+    return MeasuredScore(score, measures, _seconds(score, records))
 
 
 def _seconds(score: str, records: Sequence[Record]) -> float | None:
-    """Return the mean seconds of all proxies that a score needs."""
-    columns = {c: f"{name}_s" for name, filled in TRAINED.items() for c in filled}
-    # Its one more score is a part of what gtn takes.
-    columns |= {"gtn_improvement": "gtn_s", **dict.fromkeys(ZERO_COST, "zero_cost_s")}
-    needed = {columns[c] for c in score_columns(score) if c in columns}
-    if not needed:
+    """Return the mean seconds of all proxies that fill a score's columns, if it needs any."""
+    costs = cost_columns_of(score_columns(score))
+    if not costs:
         return None
-    return sum(fmean([r.extra.get(name) or 0.0 for r in records]) for name in needed)
+    return sum(fmean([r.extra.get(name) or 0.0 for r in records]) for name in costs)
 
 
 def write_table(findings: Findings) -> None:
-    """Write one row for each score and measure into the run folder."""
+    """Write a table with a row for each score and measure into the run folder."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -196,26 +206,26 @@ def write_table(findings: Findings) -> None:
             "seconds_per_architecture": s.seconds,
             "truth": findings.truth,
         }
-        for s in findings.standings
+        for s in findings.scores
         for name, found in s.measures.items()
     ]
     with whole_file(findings.folder / TABLE) as file:
         parquet.write_table(pa.Table.from_pylist(rows), file)
 
 
-def draw(findings: Findings, records: Sequence[Record], truths: Sequence[float]) -> None:
-    """Draw every score's ranks against the truth into the run folder."""
+def draw(findings: Findings, records: Sequence[Record], accuracies: Sequence[float]) -> None:
+    """Draw the true accuracies over the ranks by each score, into the run folder."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = 4
-    rows = -(-len(findings.standings) // columns)
+    rows = -(-len(findings.scores) // columns)
     figure = Figure(figsize=(3 * columns, 2.6 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    for place, found in enumerate(findings.standings, start=1):
+    for place, found in enumerate(findings.scores, start=1):
         axes = figure.add_subplot(rows, columns, place)
         ranks = mean_ranks(records, found.score)
-        axes.scatter(ranks, [100 * t for t in truths], s=6, alpha=0.6)
+        axes.scatter(ranks, [100 * t for t in accuracies], s=6, alpha=0.6)
         axes.invert_xaxis()  # the best rank stands on the right
         axes.set_title(f"{found.score}: {found.measures['spearman'].value:+.2f}", fontsize=9)
         axes.tick_params(labelsize=7)

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
+from gtn_nas.proxies.base import ProxySettings
+from gtn_nas.proxies.catalogue import EVALUATED, PROXIES, SIZES, TIMES, columns_of
 from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
 from gtn_nas.proxies.gtn import GtnProxy
-from gtn_nas.proxies.names import COLUMNS, NAMES, TRAINED, ZERO_COST
-from gtn_nas.proxies.registry import ProxySettings
 from gtn_nas.proxies.size import count_depth, count_flops, count_parameters
 from gtn_nas.proxies.zero_cost import IMAGES, zero_cost_scores
 from gtn_nas.ranking.columns import value_of
@@ -27,6 +27,8 @@ from gtn_nas.trial import Status
 from .candidates import CLASSES, SHAPE, SPACE, STEPS, architecture, build, run, trial
 
 EVALUATOR = Evaluator(SPACE, SHAPE, CLASSES)
+COLUMNS = [*columns_of(EVALUATED), *SIZES]
+ZERO_COST = [name for name in EVALUATED if not PROXIES[name].trains]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -64,7 +66,7 @@ def candidates(count):
 
 
 def without_times(record):
-    scores = {name: value for name, value in record.extra.items() if not name.endswith("_s")}
+    scores = {name: value for name, value in record.extra.items() if name not in TIMES}
     return replace(record, train_s=None, eval_s=None, created_at=datetime.min, extra=scores)
 
 
@@ -100,7 +102,7 @@ def test_a_record_holds_the_proxy_s_scores_and_the_network_s_size(evaluate, less
     record = evaluate(candidate)
     assert record.status is Status.OK
     assert record.error is None
-    scores = {name: value_of(record, name) for name in TRAINED["gtn"]}
+    scores = {name: value_of(record, name) for name in columns_of(["gtn"])}
     assert scores == pytest.approx(run(GtnProxy(lesson), candidate, data), rel=0.02)
     network = build(candidate)
     assert record.params == count_parameters(network)
@@ -217,11 +219,11 @@ def scores_of(record):
 
 def test_many_proxies_score_in_one_visit_what_they_score_alone(shared):
     candidate = trial(budget=4)
-    record = evaluator(*NAMES)(shared)(candidate)
+    record = evaluator(*EVALUATED)(shared)(candidate)
     assert (record.status, record.error, record.proxy_errors) == (Status.OK, None, None)
     together = scores_of(record)
     assert all(math.isfinite(value) for value in together.values())
-    for name in NAMES:
+    for name in EVALUATED:
         alone = scores_of(evaluator(name)(shared)(candidate))
         assert {n: v for n, v in alone.items() if v is not None}.items() <= together.items()
     times = {f"{name}_s" for name in ("gtn", "gtn_untrained", "real_steps", "zero_cost")}
@@ -242,10 +244,10 @@ def test_a_proxy_that_diverges_leaves_a_reason_and_the_others_their_scores(share
     record = evaluator(*names, real_learning_rate=1e38)(shared)(trial(budget=4))
     assert (record.status, record.error) == (Status.OK, None)
     reasons = json.loads(record.proxy_errors)
-    assert reasons == dict.fromkeys(TRAINED["real_steps"], "parameters became non-finite")
+    assert reasons == dict.fromkeys(columns_of(["real_steps"]), "parameters became non-finite")
     scores = scores_of(record)
     assert {n for n, v in scores.items() if v is not None} == {
-        *TRAINED["gtn"],
+        *columns_of(["gtn"]),
         "synflow",
         "params",
         "flops",
@@ -262,7 +264,7 @@ def test_a_zero_cost_proxy_that_is_not_defined_leaves_a_reason(shared):
     assert record.status is Status.OK
     assert json.loads(record.proxy_errors) == {"nwot": "the network has no rectifier"}
     scores = scores_of(record)
-    assert {n for n in (*ZERO_COST, *TRAINED["gtn"]) if scores[n] is None} == {"nwot"}
+    assert {n for n in (*ZERO_COST, *columns_of(["gtn"])) if scores[n] is None} == {"nwot"}
 
 
 def test_a_candidate_without_any_score_says_why(shared):
@@ -303,7 +305,7 @@ def test_without_proxies_a_candidate_has_its_sizes(shared):
 
 
 def test_scores_of_trained_candidates_are_means_over_seeds(shared):
-    one, two = (evaluator(*NAMES, seeds=seeds)(shared)(trial(budget=4)) for seeds in (1, 2))
+    one, two = (evaluator(*EVALUATED, seeds=seeds)(shared)(trial(budget=4)) for seeds in (1, 2))
     changed = {n for n in COLUMNS if value_of(one, n) != value_of(two, n)}
     assert changed == set(COLUMNS) - {*ZERO_COST, "params", "flops", "depth"}
 
@@ -312,5 +314,5 @@ def test_scores_of_trained_candidates_are_means_over_seeds(shared):
 def test_what_was_not_asked_for_is_no_failure(shared, asked):
     rates = np.full_like(shared["lesson_learning_rates"], 1e38)
     record = evaluator(*asked, "synflow")(shared | {"lesson_learning_rates": rates})(trial())
-    columns = {column for name in asked for column in TRAINED[name]}
+    columns = set(columns_of(asked))
     assert json.loads(record.proxy_errors).keys() == columns

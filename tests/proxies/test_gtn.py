@@ -10,17 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtn_nas.proxies.base import seed_of
-from gtn_nas.proxies.gtn import GtnProxy, UntrainedProxy, score_after
+from gtn_nas.proxies.gtn import GtnProxy, score_after
 from gtn_nas.teacher.curriculum import Teacher, TeacherConfig
 from gtn_nas.teacher.inner_loop import teach
 
 from .candidates import CLASSES, SHAPE, SPACE, STEPS, architecture, build, run, trial
 
 
-def test_it_fills_the_columns_whose_direction_it_declares(lesson, data):
-    wanted = GtnProxy.directions.keys()
-    assert run(GtnProxy(lesson, improvement=True), trial(), data).keys() == wanted
-    assert run(GtnProxy(lesson), trial(), data).keys() == wanted - {"gtn_improvement"}
+def test_the_improvement_is_computed_only_where_it_is_asked_for(lesson, data):
+    alone = run(GtnProxy(lesson), trial(), data).keys()
+    assert alone == {"proxy_accuracy", "proxy_loss", "gtn_drop"}
+    both = run(GtnProxy(lesson, improvement=True), trial(), data).keys()
+    assert both == alone | {"gtn_improvement"}
 
 
 def test_a_candidate_learns_from_the_lesson(lesson, data):
@@ -160,30 +161,15 @@ def test_a_candidate_that_diverges_late_has_no_score(lesson, data):
         run(steep, trial(), data)
 
 
-# several initialisations, and a lesson of an untrained teacher
+# several initialisations
 
 
-@pytest.mark.parametrize("make", [GtnProxy, UntrainedProxy])
-def test_seeds_are_averaged_over(lesson, data, make):
+def test_seeds_are_averaged_over(lesson, data):
     candidate = trial(seed=4)
     singles = [
-        run(make(lesson), replace(candidate, seed=seed_of(candidate, i)), data) for i in range(3)
+        run(GtnProxy(lesson), replace(candidate, seed=seed_of(candidate, i)), data)
+        for i in range(3)
     ]
     means = {name: sum(s[name] for s in singles) / 3 for name in singles[0]}
-    assert run(make(lesson, seeds=3), candidate, data) == pytest.approx(means)
-    assert len({s[name] for s in singles for name in s if name.endswith("loss")}) == 3
-
-
-def test_an_untrained_teacher_gives_the_scores_of_its_lesson_by_other_names(lesson, data):
-    scores = run(UntrainedProxy(lesson), trial(budget=5), data)
-    assert scores.keys() == UntrainedProxy.directions.keys()
-    same = run(GtnProxy(lesson), trial(budget=5), data)
-    assert scores == {
-        "untrained_accuracy": same["proxy_accuracy"],
-        "untrained_loss": same["proxy_loss"],
-    }
-
-
-def test_a_candidate_that_an_untrained_teacher_upsets_has_no_score(make_lesson, data):
-    with pytest.raises(FloatingPointError, match="parameters became non-finite"):
-        run(UntrainedProxy(make_lesson(1e38)), trial(), data)
+    assert run(GtnProxy(lesson, seeds=3), candidate, data) == pytest.approx(means)
+    assert len({s["proxy_loss"] for s in singles}) == 3

@@ -34,7 +34,7 @@ def after_real_steps(proxy, candidate, data):
 
 def test_a_candidate_learns_from_real_images(proxy, data):
     scores = run(proxy, trial(), data)
-    assert scores.keys() == proxy.directions.keys()
+    assert scores.keys() == {"real_accuracy", "real_loss", "real_training_loss"}
     one_step = RealStepsProxy(proxy.images, proxy.labels, BATCH, RATES[:1], MOMENTA[:1])
     assert scores["real_accuracy"] > 0.6 > run(one_step, trial(), data)["real_accuracy"]
 

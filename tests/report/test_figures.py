@@ -33,6 +33,24 @@ def test_the_table_has_every_candidate_with_choices_and_final_accuracies(finishe
     assert {key: round(value, 4) for key, value in shown if value is not None} == tested
 
 
+def test_the_page_is_told_which_values_of_a_column_are_better(finished):
+    data = data_of(finished)
+    lower = {c["name"]: c["lower"] for c in data["table"]["columns"] if "lower" in c}
+    assert {"proxy_loss", "gtn_s", "train_s", "params", "depth", "ended_s"} <= {
+        name for name, is_lower in lower.items() if is_lower
+    }
+    assert not lower["proxy_accuracy"]
+    assert not lower["test_accuracy"]
+    assert (data["fronts"]["measure"], data["fronts"]["lower"]) == ("proxy_accuracy", False)
+
+
+def test_a_measure_of_which_less_is_better_says_so(tmp_path):
+    with RunStore.create(tmp_path / "run", "rank_by: proxy_loss\n") as store:
+        store.append_candidates([record(0, proxy_accuracy=None, proxy_loss=0.5)])
+    found = figures.fronts(snapshot_of(tmp_path / "run"))
+    assert (found["measure"], found["lower"]) == ("proxy_loss", True)
+
+
 def test_a_choice_that_is_called_like_a_measure_is_kept_apart(finished):
     data, snapshot = data_of(finished), snapshot_of(finished)
     assert column(data, "depth") == [row["depth"] for row in snapshot.candidates]

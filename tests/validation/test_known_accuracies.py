@@ -6,7 +6,7 @@ import pytest
 
 from gtn_nas.errors import ConfigError
 from gtn_nas.spaces import get_space
-from gtn_nas.validation.known_accuracies import load_truth
+from gtn_nas.validation.known_accuracies import load_known_accuracies
 
 from ..labelled_run import SPACE, architectures
 
@@ -24,7 +24,7 @@ def write(path, rows, columns=("arch", "accuracy")):
 
 
 def read(path, space=SPACE, column="accuracy"):
-    return load_truth(path, "arch", column, space)
+    return load_known_accuracies(path, "arch", column, space)
 
 
 def rows_of(count, accuracy=lambda i: 0.5 + i / 100):

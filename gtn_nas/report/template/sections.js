@@ -61,8 +61,7 @@ function progress_section({ table, fronts, summary }) {
   const figures = [], x = { label: `${units} since the start`, name: "time" };
   const best = (values, better) => running(order, times, values, keys, better);
   if (fronts.measure) {
-    const lower = /(_loss|_s|_ms)$/.test(fronts.measure);
-    const found = best(column(table, fronts.measure), lower ? (a, b) => a < b : (a, b) => a > b);
+    const found = best(column(table, fronts.measure), fronts.lower ? (a, b) => a < b : (a, b) => a > b);
     figures.push(chart(`Best ${fronts.measure}`, { x, y: { label: fronts.measure, name: fronts.measure }, series: [
       { kind: "dots", tone: 0, label: "a candidate", x: times, y: column(table, fronts.measure), keys },
       { kind: "steps", tone: 1, label: "best so far", ...found }] }));

@@ -44,7 +44,7 @@ class Candidates {
   show(data) {
     this.count_all = data.count;
     const ranks = Array.from({ length: data.count }, (_, place) => place + 1);
-    this.columns = [{ name: "rank", values: ranks }, ...data.columns].map((column) => ({
+    this.columns = [{ name: "rank", lower: true, values: ranks }, ...data.columns].map((column) => ({
       ...column, isText: Boolean(column.levels) || column.name === "key",
     }));
     this.by_name = new Map(this.columns.map((column) => [column.name, column]));
@@ -92,10 +92,10 @@ class Candidates {
     });
   }
 
-  turn({ name, isText }) {
+  /* The first click on a heading brings the best values to the top. */
+  turn({ name, isText, lower }) {
     const again = this.sort.name === name;
-    const first = !isText && !/rank|loss$|_s$|_ms$|params|flops/.test(name);
-    this.sort = { name, descending: again ? !this.sort.descending : first };
+    this.sort = { name, descending: again ? !this.sort.descending : !isText && !lower };
     this.page = 0;
     this.heading();
     this.rows();
