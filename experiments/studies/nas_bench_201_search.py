@@ -19,7 +19,8 @@ import pandas as pd
 from experiments.shared.common import machine, markdown, mean_interval
 from experiments.shared.nas_bench_201 import TRUTH, VALIDATION, Cells, column_of, data_argument
 from gtn_nas.ranking.goals import Goals, RunningLosses
-from gtn_nas.ranking.ranking import joint, lower_ranks_first, score_columns
+from gtn_nas.ranking.ranking import lower_ranks_first
+from gtn_nas.ranking.score import Score
 from gtn_nas.searching.default_ranking import RANK_BY
 from gtn_nas.spaces.nas_bench_201 import NasBench201
 from gtn_nas.strategies.base import Strategy
@@ -110,12 +111,13 @@ def ranking(cells: Cells, rank_by: str) -> tuple[Goals, pd.DataFrame]:
         cells: with scores under the table's names.
         rank_by: of those names.
     """
-    names = {column_of(name): name for name in score_columns(rank_by)}
+    score = Score.parse(rank_by)
+    names = {column_of(name): name for name in score.columns}
     scores = {
         column: -cells.score(name) if lower_ranks_first(column) else cells.score(name)
         for column, name in names.items()
     }
-    return Goals(joint(rank_by).join(names)), cells.frame.assign(**scores)
+    return Goals(replace(score, columns=tuple(names))), cells.frame.assign(**scores)
 
 
 def main() -> None:
@@ -123,7 +125,7 @@ def main() -> None:
     parser = data_argument(__doc__)
     parser.add_argument("--rank-by", default=RANK_BY)
     parser.add_argument("--seeds", type=int, default=10)
-    names = list(strategies(Goals(RANK_BY), 0))
+    names = list(strategies(Goals(Score.parse(RANK_BY)), 0))
     parser.add_argument("--strategies", nargs="+", choices=names, default=names)
     given = parser.parse_args()
     goals, frame = ranking(Cells.load(given.truth), given.rank_by)

@@ -1,4 +1,4 @@
-"""A candidate's column by its name: its value in a record, and its name in SQL."""
+"""A candidate's column by its name: its value in a record, and its name and order in SQL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from gtn_nas.trial import Record
 
-MEASURES = tuple(
+NUMERIC_COLUMNS = tuple(
     f.name
     for f in fields(Record)
     if f.type in ("int | None", "float | None") and f.name != "threads"
@@ -21,6 +21,26 @@ def value_of(record: Record, column: str) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+def missing_last(value: float | None) -> tuple[bool, float]:
+    """Return what sorts values upwards, and a missing one after all others."""
+    return (True, 0.0) if value is None else (False, value)
+
+
 def quoted(name: str) -> str:
     """Return a column's name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def order_term(column: str, *, lower: bool) -> str:
+    """Return the term of an SQL ``ORDER BY`` that sorts by a numeric column.
+
+    A missing or non-finite value comes after all others.
+
+    Args:
+        column: its name.
+        lower: whether the lowest value comes first, or the highest.
+    """
+    # A double NaN sorts above every number in SQL, so it is taken for a null.
+    value = quoted(column)
+    finite = f"CASE WHEN isfinite({value}::DOUBLE) THEN {value} END"
+    return f"{finite} {'ASC' if lower else 'DESC'} NULLS LAST"

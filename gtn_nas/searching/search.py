@@ -15,9 +15,8 @@ from gtn_nas.config.yaml_file import to_yaml
 from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.executors.base import Load
 from gtn_nas.proxies.names import COLUMNS, LATENCY, LATENCY_MS, known, proxies_of
-from gtn_nas.ranking.columns import MEASURES
+from gtn_nas.ranking.columns import NUMERIC_COLUMNS
 from gtn_nas.ranking.goals import Goals, RunningLosses
-from gtn_nas.ranking.ranking import DEFAULT
 from gtn_nas.results.layout import CONFIG, is_run, refuse_used
 from gtn_nas.results.store import RunStore
 from gtn_nas.searching.backend import connected, make_executor
@@ -183,7 +182,7 @@ class Search:
     @property
     def _scores(self) -> list[str]:
         """The measures that rank, and the one that everybody understands."""
-        return list(dict.fromkeys([*self.goals.score, DEFAULT]))
+        return list(dict.fromkeys([*self.goals.score.columns, "proxy_accuracy"]))
 
     def _evaluate(self, controller: Controller, on_progress: OnProgress) -> None:
         """Run the controller until all candidates are stored, telling how it goes."""
@@ -267,7 +266,7 @@ def goals_of(config: SearchConfig) -> Goals:
     Raises:
         GtnNasError: a name is unknown, or a limit cannot be read.
     """
-    columns = dict.fromkeys([*COLUMNS, LATENCY_MS, *MEASURES])
+    columns = dict.fromkeys([*COLUMNS, LATENCY_MS, *NUMERIC_COLUMNS])
     return Goals.parse(config.rank_by or RANK_BY, config.objectives, config.limits, columns)
 
 

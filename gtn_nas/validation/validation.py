@@ -10,7 +10,7 @@ from statistics import fmean
 from gtn_nas.config.validate import ValidateConfig
 from gtn_nas.errors import ConfigError
 from gtn_nas.proxies.names import SIZES, TRAINED, ZERO_COST
-from gtn_nas.ranking.ranking import mean_ranks, score_columns
+from gtn_nas.ranking.score import Score
 from gtn_nas.ranking.statistics import MEASURES, Interval, with_interval
 from gtn_nas.searching.search import OnProgress, Search
 from gtn_nas.spaces import get_space
@@ -35,13 +35,13 @@ class Standing:
     """How well one score ranks.
 
     Attributes:
-        score: a column, or several joined by ``+``.
+        score: what ranks.
         measures: each of ``rank_statistics.MEASURES`` with its interval.
         seconds: mean seconds of its proxy per architecture; ``None`` where they are not measured.
             Zero-cost proxies share theirs.
     """
 
-    score: str
+    score: Score
     measures: dict[str, Interval]
     seconds: float | None
 
@@ -120,7 +120,7 @@ class Validation:
             EnvironmentFailure: it cannot be written.
         """
         path = resolve_teacher(str(self.config.teacher))
-        spearman = {s.score: s.measures["spearman"] for s in findings.standings}
+        spearman = {str(s.score): s.measures["spearman"] for s in findings.standings}
         ranking = MeasuredRanking(
             truth=findings.truth,
             space=self.config.space,
@@ -147,11 +147,12 @@ class Validation:
         done = (f for f in finals if f.status is Status.OK and f.test_accuracy is not None)
         return {f.key: f.test_accuracy for f in done if f.test_accuracy is not None}
 
-    def _scores(self, records: Sequence[Record]) -> list[str]:
+    def _scores(self, records: Sequence[Record]) -> list[Score]:
         """Return every score that the records have, the run's own among them."""
         wanted = self.search.evaluation.proxies
         columns = [c for name in wanted for c in TRAINED.get(name, (name,))]
-        return list(dict.fromkeys([self.search.goals.rank_by, *columns, *SIZES]))
+        single = (Score((name,)) for name in (*columns, *SIZES))
+        return list(dict.fromkeys([self.search.goals.score, *single]))
 
     def _words(self) -> str:
         config = self.config
@@ -160,21 +161,21 @@ class Validation:
         return f"test accuracy after {config.final_epochs} epochs"
 
 
-def standing(score: str, records: Sequence[Record], truths: Sequence[float]) -> Standing:
+def standing(score: Score, records: Sequence[Record], truths: Sequence[float]) -> Standing:
     """Compare one score with the truth."""
     import numpy as np
 
-    values, truth = -np.array(mean_ranks(records, score)), np.array(truths)
+    values, truth = -np.array(score.ranks(records)), np.array(truths)
     measures = {n: with_interval(measure, values, truth) for n, measure in MEASURES.items()}
     return Standing(score, measures, _seconds(score, records))
 
 
-def _seconds(score: str, records: Sequence[Record]) -> float | None:
+def _seconds(score: Score, records: Sequence[Record]) -> float | None:
     """Return the mean seconds of all proxies that a score needs."""
     columns = {c: f"{name}_s" for name, filled in TRAINED.items() for c in filled}
     # Its one more score is a part of what gtn takes.
     columns |= {"gtn_improvement": "gtn_s", **dict.fromkeys(ZERO_COST, "zero_cost_s")}
-    needed = {columns[c] for c in score_columns(score) if c in columns}
+    needed = {columns[c] for c in score.columns if c in columns}
     if not needed:
         return None
     return sum(fmean([r.extra.get(name) or 0.0 for r in records]) for name in needed)
@@ -187,7 +188,7 @@ def write_table(findings: Findings) -> None:
 
     rows = [
         {
-            "score": s.score,
+            "score": str(s.score),
             "measure": name,
             "value": found.value,
             "low": found.low,
@@ -214,7 +215,7 @@ def draw(findings: Findings, records: Sequence[Record], truths: Sequence[float])
     FigureCanvasAgg(figure)
     for place, found in enumerate(findings.standings, start=1):
         axes = figure.add_subplot(rows, columns, place)
-        ranks = mean_ranks(records, found.score)
+        ranks = found.score.ranks(records)
         axes.scatter(ranks, [100 * t for t in truths], s=6, alpha=0.6)
         axes.invert_xaxis()  # the best rank stands on the right
         axes.set_title(f"{found.score}: {found.measures['spearman'].value:+.2f}", fontsize=9)

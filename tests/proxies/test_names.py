@@ -24,7 +24,7 @@ from gtn_nas.proxies.names import (
 )
 from gtn_nas.proxies.registry import ProxySettings, make_proxies
 from gtn_nas.ranking import ranking
-from gtn_nas.ranking.columns import MEASURES
+from gtn_nas.ranking.columns import NUMERIC_COLUMNS
 
 from .candidates import run, trial
 
@@ -79,7 +79,7 @@ def test_those_of_a_teacher_need_one_and_no_others_do(name, tensors):
 
 def test_names_agree_with_what_is_named():
     assert tuple(zero_cost.PROXIES) == ZERO_COST
-    assert set(SIZES) == ranking.SIZES <= set(MEASURES)
+    assert set(SIZES) == ranking.SIZES <= set(NUMERIC_COLUMNS)
     assert len(set(COLUMNS)) == len(COLUMNS)
     assert set(NAMES) >= OF_TEACHER
 
