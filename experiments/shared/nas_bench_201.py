@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from experiments.shared.arguments import parser
 from experiments.shared.tables import TABLES
 from gtn_nas.ranking.columns import lower_ranks_first
-from gtn_nas.ranking.ranking import joint_ranks, score_columns
+from gtn_nas.ranking.score import Score
 from gtn_nas.spaces.nas_bench_201 import NasBench201
 
 SCORES = TABLES / "nas_bench_201_scores.parquet"
@@ -93,12 +93,12 @@ class Cells:
 
         Args:
             name: a column; one ending in ``?`` is the mean over seeds; several joined by ``+`` or
-                ``*`` rank together as candidates do (``gtn_nas/ranking/ranking.py``).
+                ``*`` rank together as candidates do (``gtn_nas.ranking.score``).
         """
-        parts = score_columns(name)
-        if len(parts) > 1:
-            losses = {part: (-self.score(part)).tolist() for part in parts}
-            return -np.array(joint_ranks(losses, name))
+        score = Score.parse(name)
+        if len(score.columns) > 1:
+            losses = [(-self.score(column)).tolist() for column in score.columns]
+            return -np.array(score.ranks_by_losses(losses))
         if name.endswith("?"):
             chosen = fnmatch.filter(self.frame.columns, name)
             values = self.frame[chosen].to_numpy(dtype=float).mean(axis=1)

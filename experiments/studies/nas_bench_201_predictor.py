@@ -21,7 +21,7 @@ from sklearn.ensemble import RandomForestRegressor
 from experiments.shared.machine import machine
 from experiments.shared.nas_bench_201 import Cells, Values, data_argument, one_hot
 from experiments.shared.tables import Table, markdown, with_ends
-from gtn_nas.ranking.ranking import score_columns
+from gtn_nas.ranking.score import Score
 from gtn_nas.ranking.statistics import MEASURES, difference, spearman, with_interval
 from gtn_nas.results.query import load_run
 from gtn_nas.spaces.nas_bench_201 import NasBench201
@@ -137,7 +137,7 @@ def fitted_to_labels(part: Cells, part_name: str, folder: Path, ranking: str, ta
     truths = -labels["real_loss"].to_numpy(dtype=float)
     predicted = forest(operations(labels), truths, 0).predict(operations(part.frame))
     default = part.score(ranking)
-    places = [np.log(rankdata(part.score(name))) for name in score_columns(ranking)]
+    places = [np.log(rankdata(part.score(name))) for name in Score.parse(ranking).columns]
     scores = {"forest on operations": predicted, f"`{ranking}`": default}
     for weight in WEIGHTS:
         together = np.sum(places, axis=0) + weight * np.log(rankdata(predicted))

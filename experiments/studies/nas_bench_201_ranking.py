@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from experiments.shared.machine import machine
 from experiments.shared.nas_bench_201 import TRUTH, Cells, Values, data_argument
 from experiments.shared.tables import Table, markdown, with_ends
-from gtn_nas.ranking.ranking import score_columns
+from gtn_nas.ranking.score import Score
 from gtn_nas.ranking.statistics import MEASURES, Interval, difference, with_interval
 
 SHOWN = {
@@ -130,7 +130,8 @@ def main() -> None:
 def has(cells: Cells, score: str) -> bool:
     """Tell whether all parts of a score were computed, for nearly all of these cells."""
     known = cells.frame.notna().mean() > KNOWN_SHARE
-    parts = [fnmatch.filter(cells.frame.columns, part) for part in score_columns(score)]
+    columns = Score.parse(score).columns
+    parts = [fnmatch.filter(cells.frame.columns, column) for column in columns]
     return all(part and known[part].all() for part in parts)
 
 

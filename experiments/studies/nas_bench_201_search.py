@@ -23,7 +23,7 @@ from experiments.shared.nas_bench_201 import TRUTH, VALIDATION, Cells, column_of
 from experiments.shared.tables import Table, markdown, with_ends
 from gtn_nas.ranking.columns import lower_ranks_first
 from gtn_nas.ranking.goals import Goals, RunningLosses
-from gtn_nas.ranking.ranking import joint, score_columns
+from gtn_nas.ranking.score import Score
 from gtn_nas.searching.default_ranking import RANK_BY
 from gtn_nas.spaces.nas_bench_201 import NasBench201
 from gtn_nas.strategies.base import Strategy
@@ -114,12 +114,13 @@ def ranking(cells: Cells, rank_by: str) -> tuple[Goals, pd.DataFrame]:
         cells: with scores under the table's names.
         rank_by: of those names.
     """
-    names = {column_of(name): name for name in score_columns(rank_by)}
+    score = Score.parse(rank_by)
+    names = {column_of(name): name for name in score.columns}
     scores = {
         column: -cells.score(name) if lower_ranks_first(column) else cells.score(name)
         for column, name in names.items()
     }
-    return Goals(joint(rank_by).join(names)), cells.frame.assign(**scores)
+    return Goals(replace(score, columns=tuple(names))), cells.frame.assign(**scores)
 
 
 def main() -> None:
@@ -127,7 +128,7 @@ def main() -> None:
     parser = data_argument(__doc__)
     parser.add_argument("--rank-by", default=RANK_BY)
     parser.add_argument("--seeds", type=int, default=10, help="searches of each, 2 or more")
-    names = list(strategies(Goals(RANK_BY), 0))
+    names = list(strategies(Goals(Score.parse(RANK_BY)), 0))
     parser.add_argument("--strategies", nargs="+", choices=names, default=names)
     given = parser.parse_args()
     if given.seeds < 2:

@@ -90,14 +90,14 @@ class SearchDisplay:
 
     def show(self, result: SearchResult, goals: Goals, teacher: TeacherHeader | None) -> None:
         """Print the ranking, the finals and where everything is."""
-        out, rank_by = table_console(), goals.rank_by
-        title = f"candidates by {rank_by}"
+        out = table_console()
+        title = f"candidates by {goals.score}"
         out.print(_ranking_table(result.ranking[:SHOWN], title, goals))
         out.print(_agreement([r for r in result.ranking if goals.eligible(r)]))
         for line in _trust(goals, teacher):
             out.print(line, markup=False, soft_wrap=True)
         if goals.objectives:
-            title = f"Pareto front of {rank_by} and {', '.join(goals.objectives)}"
+            title = f"Pareto front of {goals.score} and {', '.join(goals.objectives)}"
             out.print(_ranking_table(result.front, title, goals))
         if result.finals:
             out.print(_finals_table(result.finals))
@@ -214,7 +214,7 @@ def _trust(goals: Goals, teacher: TeacherHeader | None) -> list[str]:
         ]
     found = teacher.ranking
     known = found.spearman
-    score = goals.rank_by if goals.rank_by in known else "proxy_loss"
+    score = str(goals.score) if str(goals.score) in known else "proxy_loss"
     if score not in known:
         return []
     value, low, high = known[score]

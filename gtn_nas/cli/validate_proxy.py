@@ -142,7 +142,7 @@ def _table(findings: Findings) -> Table:
     table.title_justify = "left"
     for found in findings.scores:
         seconds = "-" if found.seconds is None else f"{found.seconds:.2f}"
-        table.add_row(found.score, *(_cell(n, i) for n, i in found.measures.items()), seconds)
+        table.add_row(str(found.score), *(_cell(n, i) for n, i in found.measures.items()), seconds)
     return table
 
 
@@ -159,7 +159,7 @@ def _remarks(findings: Findings) -> list[str]:
     lines = []
     if findings.merged:
         lines.append(f"{findings.merged} rows of the table are left out: an earlier one is equal")
-    by_name = {s.score: s.measures["spearman"].value for s in findings.scores}
+    by_name = {str(s.score): s.measures["spearman"].value for s in findings.scores}
     losing = [
         n for n, found in by_name.items() if n.startswith("proxy_") and found < by_name["params"]
     ]

@@ -19,7 +19,7 @@ from gtn_nas.errors import ConfigError
 from gtn_nas.pretraining.learners import is_held_out, lesson_losses
 from gtn_nas.proxies.size import count_parameters
 from gtn_nas.ranking.columns import lower_ranks_first
-from gtn_nas.ranking.ranking import joint_ranks, score_columns
+from gtn_nas.ranking.score import Score
 from gtn_nas.ranking.statistics import spearman, with_interval
 from gtn_nas.results.query import load_run
 from gtn_nas.spaces.base import SearchSpace
@@ -76,20 +76,19 @@ def load_labels(run: Path, column: str, space: SearchSpace) -> Labels:
 
     Args:
         run: the run's folder.
-        column: what counts as truth: a column, or several joined by ``+`` or ``*``, as candidates
-            are ranked by.
+        column: what counts as truth; several columns as a score has them, see ``Score.parse``.
         space: that they must be of.
 
     Raises:
         GtnNasError: the folder is no run, has no such column, or too few candidates in it.
     """
-    names = score_columns(column)
-    asked = dict.fromkeys(["key", "space", "choices", *names])
+    score = Score.parse(column)
+    asked = dict.fromkeys(["key", "space", "choices", *score.columns])
     rows = load_run(run).query(columns=list(asked), where="status = 'ok'")
     found = [
         row
         for row in rows
-        if row["space"] == space.name and all(row[name] is not None for name in names)
+        if row["space"] == space.name and all(row[name] is not None for name in score.columns)
     ]
     if len(found) < LEAST:
         raise ConfigError(
@@ -97,8 +96,8 @@ def load_labels(run: Path, column: str, space: SearchSpace) -> Labels:
             "are needed to learn to rank"
         )
     found.sort(key=lambda row: str(row["key"]))  # the order of a run depends on its workers
-    losses = {n: [_loss(n, float(row[n])) for row in found] for n in names}
-    ranks = joint_ranks(losses, column) if len(names) > 1 else losses[column]
+    losses = [[_loss(name, float(row[name])) for row in found] for name in score.columns]
+    ranks = score.ranks_by_losses(losses) if len(losses) > 1 else losses[0]
     return Labels(
         tuple(space.canonical(Architecture.from_json(r["space"], r["choices"])) for r in found),
         tuple(-rank for rank in ranks),

@@ -7,18 +7,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from gtn_nas.errors import ConfigError, UnknownNameError
-from gtn_nas.ranking.columns import MEASURES
+from gtn_nas.ranking.columns import NUMERIC_COLUMNS, loss_of
 from gtn_nas.ranking.limits import Limit
 from gtn_nas.ranking.pareto import front
-from gtn_nas.ranking.ranking import (
-    joined,
-    joint,
-    loss_of,
-    mean_ranks,
-    rank_loss,
-    ranked,
-    score_columns,
-)
+from gtn_nas.ranking.ranking import ranked
+from gtn_nas.ranking.score import Score
 from gtn_nas.trial import Record, Status
 
 
@@ -27,12 +20,12 @@ class Goals:
     """What makes one candidate better than another.
 
     Attributes:
-        rank_by: column of the score.
+        score: what ranks.
         objectives: columns that are weighed against the score, each in its own direction.
         limits: what a candidate must keep to be wanted at all.
     """
 
-    rank_by: str
+    score: Score
     objectives: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
 
@@ -42,22 +35,23 @@ class Goals:
         rank_by: str,
         objectives: Sequence[str],
         limits: Sequence[str],
-        columns: Collection[str] = MEASURES,
+        columns: Collection[str] = NUMERIC_COLUMNS,
     ) -> Goals:
         """Read goals as a configuration holds them.
 
         Args:
-            rank_by: the score; see ``ranking``.
+            rank_by: the score; see ``Score.parse``.
             objectives: columns weighed against it.
             limits: what candidates must keep.
             columns: what candidates can have.
 
         Raises:
             UnknownNameError: a column is none of these.
-            ConfigError: a limit cannot be read, or a column is there twice.
+            ConfigError: score or limit cannot be read, or a column is there twice.
         """
-        goals = cls(rank_by, tuple(objectives), tuple(map(Limit.parse, limits)))
-        named = [("column to rank by", name) for name in goals.score]
+        goals = cls(Score.parse(rank_by), tuple(objectives), tuple(map(Limit.parse, limits)))
+        score = goals.score.columns
+        named = [("column to rank by", name) for name in score]
         named += [("objective", name) for name in objectives]
         named += [("column to limit", limit.column) for limit in goals.limits]
         for kind, name in named:
@@ -65,23 +59,18 @@ class Goals:
                 raise UnknownNameError(kind, name, columns)
         for name in set(objectives):
             # As a part of the score it may be there too: large networks promise accuracy and cost.
-            if goals.score == (name,) or objectives.count(name) > 1:
-                what = "what candidates are ranked by" if name in goals.score else "named twice"
+            if score == (name,) or objectives.count(name) > 1:
+                what = "what candidates are ranked by" if name in score else "named twice"
                 raise ConfigError(f"the objective {name!r} is {what}; leave it out")
-        if len(set(goals.score)) < len(goals.score):
+        if len(set(score)) < len(score):
             raise ConfigError(f"the score {rank_by!r} names a column twice; leave one out")
         return goals
-
-    @property
-    def score(self) -> tuple[str, ...]:
-        """The columns that rank."""
-        return score_columns(self.rank_by)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The score's columns and those of all objectives and limits, each once."""
         limits = (limit.column for limit in self.limits)
-        return tuple(dict.fromkeys([*self.score, *self.objectives, *limits]))
+        return tuple(dict.fromkeys([*self.score.columns, *self.objectives, *limits]))
 
     def without(self, columns: Collection[str]) -> Goals:
         """Return the same goals but for columns that are known only when a search has ended.
@@ -89,20 +78,20 @@ class Goals:
         Raises:
             ConfigError: nothing of the score is left.
         """
-        score = [name for name in self.score if name not in columns]
-        if not score:
+        score = self.score.without(columns)
+        if score is None:
+            late = self.score.columns[0]
             raise ConfigError(
-                f"{self.rank_by} alone cannot rank, since it is measured only when all candidates "
-                f"are; rank by another column, with --objective {self.score[0]} or --limit "
-                f"'{self.score[0]}<=5'"
+                f"{self.score} alone cannot rank, since it is measured only when all candidates "
+                f"are; rank by another column, with --objective {late} or --limit '{late}<=5'"
             )
         objectives = tuple(name for name in self.objectives if name not in columns)
         limits = tuple(limit for limit in self.limits if limit.column not in columns)
-        return Goals(joint(self.rank_by).join(score), objectives, limits)
+        return Goals(score, objectives, limits)
 
     def ranked(self, records: Iterable[Record]) -> list[Record]:
         """Sort candidates best first; see ``ranking.ranked``."""
-        return ranked(records, self.rank_by, self.limits)
+        return ranked(records, self.score, self.limits)
 
     def eligible(self, record: Record) -> bool:
         """Tell whether a candidate succeeded within all limits."""
@@ -121,11 +110,11 @@ class Goals:
         eligible = [record for record in ranking if self.eligible(record)]
         full = max((record.budget for record in eligible), default=0)
         comparable = [record for record in eligible if record.budget == full]
-        ranks = mean_ranks(comparable, self.rank_by)
+        ranks = self.score.ranks(comparable)
 
         def losses(item: tuple[float, Record]) -> list[float | None]:
             rank, record = item
-            scored = all(rank_loss(record, name) is not None for name in self.score)
+            scored = None not in self.score.losses(record)
             return [rank if scored else None, *(loss_of(record, name) for name in self.objectives)]
 
         return [r for _, r in front(list(zip(ranks, comparable, strict=True)), losses)]
@@ -143,14 +132,14 @@ class Goals:
 class RunningLosses:
     """Score and objectives of records one after the other, such that lower is better.
 
-    A score of several columns becomes the mean share of earlier records that are better, taken as
-    the mean of ranks is, since nothing else of it is known before a search has ended. A failed
-    record has none of them.
+    A score of several columns is not a record's own. It becomes the share of earlier records that
+    are better in each column, aggregated as ranks are, since nothing else of it is known before a
+    search has ended. A failed record has none of these values.
     """
 
     def __init__(self, goals: Goals) -> None:
         self.goals = goals
-        self._seen: dict[str, list[float]] = {name: [] for name in goals.score}
+        self._seen: list[list[float]] = [[] for _ in goals.score.columns]
 
     def __call__(self, record: Record) -> list[float | None]:
         """Return the losses of the next record."""
@@ -160,15 +149,13 @@ class RunningLosses:
         return [self._score(record), *(loss_of(record, name) for name in objectives)]
 
     def _score(self, record: Record) -> float | None:
-        losses = {name: rank_loss(record, name) for name in self.goals.score}
-        known = {name: loss for name, loss in losses.items() if loss is not None}
-        if len(known) < len(losses):
+        losses = [loss for loss in self.goals.score.losses(record) if loss is not None]
+        if len(losses) < len(self._seen):
             return None
-        if len(known) == 1:
-            return next(iter(known.values()))
+        if len(losses) == 1:
+            return losses[0]
         shares = []
-        for name, loss in known.items():
-            seen = self._seen[name]
+        for seen, loss in zip(self._seen, losses, strict=True):
             shares.append((bisect_left(seen, loss) + 0.5) / (len(seen) + 1))
             insort(seen, loss)
-        return joined(shares, 1.0, joint(self.goals.rank_by))
+        return self.goals.score.aggregate(shares, after_last=1.0)

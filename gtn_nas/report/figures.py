@@ -53,7 +53,7 @@ def table(snapshot: Snapshot) -> Figure:
     for name in sorted({name for chosen in choices for name in chosen}):
         values = [_text(chosen[name]) if name in chosen else "" for chosen in choices]
         columns.append({"name": name, "choice": True, **_levels(values)})
-    shown = ["key", "status", *snapshot.score, *SHOWN]
+    shown = ["key", "status", *snapshot.score_columns, *SHOWN]
     columns = _named_apart(columns)
     return {"count": len(rows), "columns": columns, "shown": list(dict.fromkeys(shown))}
 
@@ -67,7 +67,7 @@ def agreement(snapshot: Snapshot) -> Figure:
         if f["key"] in by_key and number(f["validation_accuracy"]) is not None
     ]
     scores = [("rank", [-float(final["rank"]) for _, final in pairs])]
-    for name in dict.fromkeys([*snapshot.score, "params", *columns_of(EVALUATED)]):
+    for name in dict.fromkeys([*snapshot.score_columns, "params", *columns_of(EVALUATED)]):
         values = [number(row.get(name)) for row, _ in pairs]
         if name in snapshot.columns and values and None not in values:
             sign = -1 if lower_ranks_first(name) else 1

@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from gtn_nas.proxies.catalogue import SIZES
-from gtn_nas.ranking.ranking import DEFAULT, score_columns
+from gtn_nas.ranking.score import Score
 from gtn_nas.results.query import Run
+from gtn_nas.results.settings import Ranking
 from gtn_nas.trial import Status
 
 Row = dict[str, Any]
@@ -37,6 +38,7 @@ class Snapshot:
     Attributes:
         name: the run's name.
         config: its settings, whatever the file holds.
+        score: what ranks its candidates.
         columns: names of the candidates' columns.
         candidates: one row for each, best first.
         evaluations: all evaluations, also those of smaller budgets, in the order in which they
@@ -50,6 +52,7 @@ class Snapshot:
 
     name: str
     config: Mapping[str, Any]
+    score: Score
     columns: list[str]
     candidates: list[Row]
     evaluations: list[Row]
@@ -60,9 +63,9 @@ class Snapshot:
     skipped: list[str]
 
     @property
-    def score(self) -> list[str]:
+    def score_columns(self) -> list[str]:
         """The columns that rank, as far as candidates have them."""
-        return _score(self.config, self.columns)
+        return self.score.among(self.columns)
 
     @property
     def trained(self) -> list[Row]:
@@ -101,13 +104,14 @@ def read(run: Run) -> Snapshot:
     Raises:
         GtnNasError: the configuration or the run's columns cannot be read.
     """
-    config = run.config
+    config, score = run.config, Ranking.of(run.config).score
     columns, rows = run.rows()
     candidates = [dict(zip(columns, row, strict=True)) for row in rows]
-    measure = _measure(candidates, ["proxy_accuracy", *_score(config, columns)])
+    measure = _measure(candidates, ["proxy_accuracy", *score.among(columns)])
     return Snapshot(
         name=run.name,
         config=config,
+        score=score,
         columns=columns,
         candidates=candidates,
         evaluations=run.sql(EVALUATIONS),
@@ -133,11 +137,6 @@ def mapping(text: Any) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _score(config: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
-    names = score_columns(str(config.get("rank_by", DEFAULT)))
-    return [name for name in names if name in columns]
 
 
 def _measure(candidates: list[Row], columns: Sequence[str]) -> str | None:

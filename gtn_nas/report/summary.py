@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-from gtn_nas.ranking.ranking import DEFAULT
 from gtn_nas.report.snapshot import Snapshot, number
 from gtn_nas.trial import Status
 from gtn_nas.versions import versions
@@ -28,7 +27,7 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
         "dataset": str(config.get("dataset", "digits")),
         "space": str(config.get("space", "conv_chain")),
         "strategy": str(config.get("strategy", "random")),
-        "rank_by": str(config.get("rank_by", DEFAULT)),
+        "rank_by": str(snapshot.score),
         "limits": _listed(config.get("limits")),
         "objectives": _listed(config.get("objectives")),
         "statuses": Counter(str(row["status"]) for row in snapshot.candidates),

@@ -118,9 +118,9 @@ def _by_validation(
 def _by_score(first: Run, second: Run) -> Verdict:
     """Rank the candidates of both together, which is fair where they were evaluated alike."""
     ranking, other = Ranking.of(first.config), Ranking.of(second.config)
-    measure = ranking.rank_by
-    if ranking.rank_by != other.rank_by:
-        why = f"they rank by different scores ({ranking.rank_by} and {other.rank_by})"
+    measure = str(ranking.score)
+    if ranking.score != other.score:
+        why = f"they rank by different scores ({ranking.score} and {other.score})"
         return Verdict(measure, why_not=why)
     if ranking != other:
         return Verdict(measure, why_not="they have different limits")

@@ -99,7 +99,7 @@ class Selection:
                 stacklevel=2,
             )
         ranking = common_ranking(folders)
-        return f"{order_by(ranking.rank_by, types, ranking.limits)}, {RUN}"
+        return f"{order_by(ranking.score, types, ranking.limits)}, {RUN}"
 
 
 def _front(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> list[tuple[Any, ...]]:

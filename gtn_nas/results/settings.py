@@ -8,11 +8,14 @@ from typing import Any
 
 from gtn_nas.errors import QueryError, RunFolderError
 from gtn_nas.ranking.limits import Limit
-from gtn_nas.ranking.ranking import DEFAULT
+from gtn_nas.ranking.score import Score
 from gtn_nas.results.layout import CONFIG
 from gtn_nas.storage.files import Place
 
 Settings = Mapping[str, Any]
+
+RANK_BY_UNSAID = "proxy_accuracy"
+"""What ranks a run whose configuration does not say."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,11 @@ class Ranking:
     """What candidates are ranked by.
 
     Attributes:
-        rank_by: the score; see ``ranking``.
+        score: what ranks.
         limits: what they must keep.
     """
 
-    rank_by: str
+    score: Score
     limits: tuple[Limit, ...]
 
     @classmethod
@@ -32,12 +35,12 @@ class Ranking:
         """Return that of a run.
 
         Raises:
-            ConfigError: a limit cannot be read.
+            ConfigError: the score or a limit cannot be read.
         """
         limits = settings.get("limits") or []
         texts = limits if isinstance(limits, list) else [limits]
         parsed = tuple(Limit.parse(str(text)) for text in texts)
-        return cls(str(settings.get("rank_by", DEFAULT)), parsed)
+        return cls(Score.parse(str(settings.get("rank_by", RANK_BY_UNSAID))), parsed)
 
 
 def read_settings(folder: Place) -> dict[str, Any]:
@@ -71,7 +74,7 @@ def common_ranking(folders: Sequence[Place]) -> Ranking:
         if ranking != rankings[0]:
             raise QueryError(
                 f"{folders[0]} and {folder} rank by different scores or limits "
-                f"({rankings[0].rank_by}, {ranking.rank_by}), so there is no common order; say "
+                f"({rankings[0].score}, {ranking.score}), so there is no common order; say "
                 "one, e.g. --sort 'proxy_accuracy DESC'"
             )
     return rankings[0]

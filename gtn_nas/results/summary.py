@@ -11,7 +11,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from gtn_nas.ranking.ranking import score_columns
 from gtn_nas.results.holder import Holder
 from gtn_nas.results.lock import holder_of
 from gtn_nas.results.query import Run
@@ -132,7 +131,7 @@ def summarise(run: Run) -> Summary:
         failures=_failures(run),
         nodes=_nodes(run, begun["last"], running=state is State.RUNNING),
         rate_per_s=_rate(run, begun["last"]),
-        rank_by=ranking.rank_by,
+        rank_by=str(ranking.score),
         best=_best(run, ranking),
         top_k=_number(config.get("top_k")),
         finals=_counts(run, "finals"),
@@ -241,8 +240,9 @@ def _rate(run: Run, since: datetime | None) -> float | None:
 def _best(run: Run, ranking: Ranking) -> dict[str, Any] | None:
     """Return the best candidate that succeeded, with what a reader wants to know of it."""
     columns, _ = run.rows(top=0)
-    scores = [name for name in score_columns(ranking.rank_by) if name in columns]
-    names = dict.fromkeys(["key", *scores, "proxy_accuracy", "params", "status"])
+    names = dict.fromkeys(
+        ["key", *ranking.score.among(columns), "proxy_accuracy", "params", "status"]
+    )
     rows = run.query(top=1, where=f"status = '{Status.OK}'", columns=list(names))
     return rows[0] if rows else None
 

@@ -15,8 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gtn_nas.errors import EnvironmentFailure
-from gtn_nas.ranking.columns import lower_ranks_first
-from gtn_nas.ranking.ranking import rank_loss
+from gtn_nas.ranking.columns import lower_ranks_first, rank_loss
 from gtn_nas.storage.files import Place, remove_tree, whole_file
 from gtn_nas.training.train import EpochReport
 from gtn_nas.trial import Record, Status

@@ -20,7 +20,7 @@ from gtn_nas.errors import NoTeacherError, TeacherError
 from gtn_nas.proxies.base import ProxyData, ProxySettings
 from gtn_nas.proxies.catalogue import EVALUATED, Need, needs_of, proxies_of
 from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
-from gtn_nas.ranking.ranking import score_columns
+from gtn_nas.ranking.score import Score
 from gtn_nas.searching.default_ranking import with_default_ranking
 from gtn_nas.spaces import get_space, space_fingerprint
 from gtn_nas.spaces.base import SearchSpace
@@ -140,7 +140,7 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
             untrained = _lesson(_untrained(teacher))
     decided = with_default_ranking(config, header, proxies)
     if config.rank_by is None and decided.rank_by is not None:
-        proxies = [*proxies, *proxies_of(score_columns(decided.rank_by))]
+        proxies = [*proxies, *proxies_of(Score.parse(decided.rank_by).columns)]
     proxies = [name for name in EVALUATED if name in proxies]  # one order, so that runs compare
     settings = _settings(decided, dataset)
     identity = _identity(proxies, settings, dataset, space)

@@ -22,9 +22,8 @@ from gtn_nas.proxies.catalogue import (
     known,
     proxies_of,
 )
-from gtn_nas.ranking.columns import MEASURES
+from gtn_nas.ranking.columns import NUMERIC_COLUMNS
 from gtn_nas.ranking.goals import Goals, RunningLosses
-from gtn_nas.ranking.ranking import DEFAULT
 from gtn_nas.results.layout import CONFIG, is_run, refuse_used
 from gtn_nas.results.store import RunStore
 from gtn_nas.searching.backend import connected, make_executor
@@ -190,7 +189,7 @@ class Search:
     @property
     def _scores(self) -> list[str]:
         """The measures that rank, and the one that everybody understands."""
-        return list(dict.fromkeys([*self.goals.score, DEFAULT]))
+        return list(dict.fromkeys([*self.goals.score.columns, "proxy_accuracy"]))
 
     def _evaluate(self, controller: Controller, on_progress: OnProgress) -> None:
         """Run the controller until all candidates are stored, telling how it goes."""
@@ -274,7 +273,7 @@ def goals_of(config: SearchConfig) -> Goals:
     Raises:
         GtnNasError: a name is unknown, or a limit cannot be read.
     """
-    columns = dict.fromkeys([*columns_of(PROXIES), *MEASURES])
+    columns = dict.fromkeys([*columns_of(PROXIES), *NUMERIC_COLUMNS])
     return Goals.parse(config.rank_by or RANK_BY, config.objectives, config.limits, columns)
 
 

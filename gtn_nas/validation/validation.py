@@ -13,7 +13,7 @@ from statistics import fmean
 from gtn_nas.config.validate import ValidateConfig
 from gtn_nas.errors import ConfigError
 from gtn_nas.proxies.catalogue import SIZES, columns_of, cost_columns_of
-from gtn_nas.ranking.ranking import mean_ranks, score_columns
+from gtn_nas.ranking.score import Score
 from gtn_nas.ranking.statistics import MEASURES, Interval, with_interval
 from gtn_nas.searching.search import OnProgress, Search
 from gtn_nas.spaces import get_space
@@ -40,13 +40,13 @@ class MeasuredScore:
     """How well one score ranks.
 
     Attributes:
-        score: a column, or several joined by ``+`` or ``*``.
+        score: what ranks.
         measures: each of ``statistics.MEASURES``, with its interval.
         seconds: mean seconds per architecture of the proxies that fill the score's columns.
             Proxies that are computed together share their seconds. ``None`` if no proxy is needed.
     """
 
-    score: str
+    score: Score
     measures: dict[str, Interval]
     seconds: float | None
 
@@ -132,7 +132,7 @@ class Validation:
             EnvironmentFailure: it cannot be written.
         """
         path = resolve_teacher(str(self.config.teacher))
-        spearman = {s.score: s.measures["spearman"] for s in findings.scores}
+        spearman = {str(s.score): s.measures["spearman"] for s in findings.scores}
         ranking = MeasuredRanking(
             truth=findings.truth,
             space=self.config.space,
@@ -159,10 +159,10 @@ class Validation:
         done = (f for f in finals if f.status is Status.OK and f.test_accuracy is not None)
         return {f.key: f.test_accuracy for f in done if f.test_accuracy is not None}
 
-    def _scores(self) -> list[str]:
+    def _scores(self) -> list[Score]:
         """Return the scores to compare: the run's own, those of its proxies, and the sizes."""
-        wanted = self.search.evaluation.proxies
-        return list(dict.fromkeys([self.search.goals.rank_by, *columns_of(wanted), *SIZES]))
+        columns = (*columns_of(self.search.evaluation.proxies), *SIZES)
+        return list(dict.fromkeys([self.search.goals.score, *(Score((n,)) for n in columns)]))
 
     def _words(self) -> str:
         config = self.config
@@ -172,19 +172,19 @@ class Validation:
 
 
 def measured_score(
-    score: str, records: Sequence[Record], accuracies: Sequence[float]
+    score: Score, records: Sequence[Record], accuracies: Sequence[float]
 ) -> MeasuredScore:
     """Measure how well one score ranks architectures whose true accuracies are known."""
     import numpy as np
 
-    values, truth = -np.array(mean_ranks(records, score)), np.array(accuracies)
+    values, truth = -np.array(score.ranks(records)), np.array(accuracies)
     measures = {n: with_interval(measure, values, truth) for n, measure in MEASURES.items()}
     return MeasuredScore(score, measures, _seconds(score, records))
 
 
-def _seconds(score: str, records: Sequence[Record]) -> float | None:
+def _seconds(score: Score, records: Sequence[Record]) -> float | None:
     """Return the mean seconds of all proxies that fill a score's columns, if it needs any."""
-    costs = cost_columns_of(score_columns(score))
+    costs = cost_columns_of(score.columns)
     if not costs:
         return None
     return sum(fmean([r.extra.get(name) or 0.0 for r in records]) for name in costs)
@@ -197,7 +197,7 @@ def write_table(findings: Findings) -> None:
 
     rows = [
         {
-            "score": s.score,
+            "score": str(s.score),
             "measure": name,
             "value": found.value,
             "low": found.low,
@@ -224,7 +224,7 @@ def draw(findings: Findings, records: Sequence[Record], accuracies: Sequence[flo
     FigureCanvasAgg(figure)
     for place, found in enumerate(findings.scores, start=1):
         axes = figure.add_subplot(rows, columns, place)
-        ranks = mean_ranks(records, found.score)
+        ranks = found.score.ranks(records)
         axes.scatter(ranks, [100 * t for t in accuracies], s=6, alpha=0.6)
         axes.invert_xaxis()  # the best rank stands on the right
         axes.set_title(f"{found.score}: {found.measures['spearman'].value:+.2f}", fontsize=9)

@@ -18,7 +18,7 @@ from gtn_nas.pretraining.ranking_goal import (
     load_labels,
 )
 from gtn_nas.proxies.size import count_parameters
-from gtn_nas.ranking.ranking import mean_ranks
+from gtn_nas.ranking.score import Score
 from gtn_nas.spaces import get_space
 from gtn_nas.teacher.curriculum import real_lesson
 from gtn_nas.trial import Status
@@ -80,7 +80,9 @@ def test_several_columns_count_as_they_rank_candidates(tmp_path, how):
     ]
     column = f"params{how}nwot"
     labels = load_labels(write_run(tmp_path / "run", records), column, SPACE)
-    expected = {r.key: -rank for r, rank in zip(records, mean_ranks(records, column), strict=True)}
+    expected = {
+        r.key: -rank for r, rank in zip(records, Score.parse(column).ranks(records), strict=True)
+    }
     assert {a.key: t for a, t in zip(labels.architectures, labels.truths, strict=True)} == expected
 
 

@@ -34,7 +34,7 @@ from gtn_nas.proxies.catalogue import (
 )
 from gtn_nas.proxies.evaluator import shared_arrays
 from gtn_nas.proxies.registry import make_proxies
-from gtn_nas.ranking.columns import MEASURES
+from gtn_nas.ranking.columns import NUMERIC_COLUMNS
 
 from .candidates import run, trial
 
@@ -165,7 +165,7 @@ def test_what_is_validated_by_default_is_declared():
 
 
 def test_every_measure_of_a_record_has_a_direction():
-    assert set(MEASURES) <= DIRECTIONS.keys() | set(SIZES)
+    assert set(NUMERIC_COLUMNS) <= DIRECTIONS.keys() | set(SIZES)
 
 
 # names and columns

@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import rankdata
 
+from gtn_nas.ranking import ranking
 from gtn_nas.ranking.limits import Limit
-from gtn_nas.ranking.ranking import (
-    mean_ranks,
-    order_by,
-    ranked,
-    score_columns,
-)
+from gtn_nas.ranking.ranking import order_by
+from gtn_nas.ranking.score import Score
 from gtn_nas.results.query import load_run
 from gtn_nas.trial import Status
 
 from ..results.samples import record, write_run
+
+
+def ranked(records, rank_by="proxy_accuracy", limits=()):
+    return ranking.ranked(records, Score.parse(rank_by), limits)
+
 
 SCORE = st.none() | st.sampled_from([0.0, 0.25, 0.5, 1.0, math.nan, math.inf, -math.inf])
 CANDIDATE = st.fixed_dictionaries(
@@ -122,39 +123,21 @@ def keyed(**candidates):
 BOTH = "proxy_accuracy+synflow"
 
 
-def test_an_aggregate_ranks_by_the_mean_of_the_ranks():
+def test_the_mean_of_ranks_decides():
     records = keyed(a=(0.9, 1.0), b=(0.8, 4.0), c=(0.7, 3.0), d=(0.6, 2.0))
-    assert mean_ranks(records, BOTH) == [2.5, 1.5, 2.5, 3.5]
     assert [r.key for r in ranked(reversed(records), BOTH)] == ["b", "a", "c", "d"]
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9))
-def test_equal_values_share_their_rank(values):
-    records = [record(0, proxy_accuracy=a, proxy_loss=loss) for a, loss in values]
-    by_accuracy = rankdata([-a for a, _ in values])
-    by_loss = rankdata([loss for _, loss in values])
-    assert mean_ranks(records, "proxy_accuracy") == by_accuracy.tolist()
-    assert mean_ranks(records, "proxy_accuracy+proxy_loss") == list((by_accuracy + by_loss) / 2)
-
-
-def test_a_product_of_columns_ranks_by_places_from_the_bottom():
     records = keyed(a=(0.9, 1.0), b=(0.8, 3.0), c=(0.7, 4.0), d=(0.6, 2.0))
-    places = [4 * 1, 3 * 3, 2 * 4, 1 * 2]
-    assert mean_ranks(records, "proxy_accuracy*synflow") == [5 - p**0.5 for p in places]
     assert [r.key for r in ranked(records, "proxy_accuracy*synflow")] == ["b", "c", "a", "d"]
     assert [r.key for r in ranked(records, BOTH)] == ["b", "c", "a", "d"]
 
 
-def test_whoever_is_last_in_one_column_of_a_product_is_poor():
+def test_whoever_is_last_in_one_column_of_a_product_ranks_low():
     records = keyed(a=(0.9, 1.0), b=(0.8, 2.0), c=(0.7, 3.0), d=(0.6, 4.0), e=(0.95, 0.0))
-    assert set(mean_ranks(records, BOTH)) == {3}
     assert [r.key for r in ranked(records, "proxy_accuracy*synflow")] == ["b", "a", "c", "d", "e"]
 
 
 def test_whoever_lacks_a_column_ranks_last_by_that_column_only():
     records = keyed(a=(0.9, None), b=(0.8, 3.0), c=(0.7, 2.0), d=(0.6, 1.0), e=(None, math.nan))
-    assert mean_ranks(records, "synflow") == [4.5, 1, 2, 3, 4.5]
-    assert mean_ranks(records, BOTH) == [2.75, 1.5, 2.5, 3.5, 4.75]
     assert [r.key for r in ranked(records, BOTH)] == ["b", "c", "a", "d", "e"]
 
 
@@ -199,12 +182,6 @@ def test_the_larger_network_ranks_first_and_costs_more():
         assert ranked([small, large], column, [limit]) == [small, large]
     equal = replace(large, proxy_accuracy=small.proxy_accuracy)
     assert ranked([equal, small]) == [small, equal]
-
-
-def test_columns_of_a_score_may_be_spaced():
-    assert score_columns("a") == ("a",)
-    assert score_columns(" a + b+c ") == ("a", "b", "c")
-    assert score_columns(" a * b*c ") == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import pytest
 from gtn_nas.executors import InlineExecutor
 from gtn_nas.executors.base import Notice
 from gtn_nas.ranking.goals import Goals, RunningLosses
-from gtn_nas.ranking.ranking import ranked
 from gtn_nas.results.store import RunStore
 from gtn_nas.searching.controller import Controller
 from gtn_nas.spaces.base import SearchSpace
@@ -140,10 +139,10 @@ def test_halving_counts_architectures_and_promotes_all_that_deserve_it(tmp_path)
     rungs = {b: [r for r in records if r.budget == b] for b in (8, 16, 32)}
     assert len(rungs[8]) == 40
     for budget, larger in ((8, 16), (16, 32)):
-        good = ranked(r for r in rungs[budget] if r.status is Status.OK)
+        good = GOALS.ranked(r for r in rungs[budget] if r.status is Status.OK)
         best = {record.key for record in good[: len(good) // 2]}
         assert best <= {record.key for record in rungs[larger]}
-    ranking = ranked(records)
+    ranking = GOALS.ranked(records)
     assert len(ranking) == 40
     assert {r.key for r in ranking[: len(rungs[32])]} == {r.key for r in rungs[32]}
     first = {r.key: r.tell_index for r in rungs[8]}

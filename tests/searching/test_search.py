@@ -132,7 +132,7 @@ def test_objectives_and_limits_decide_what_is_trained_fully(config, strategy):
 
 
 @pytest.mark.parametrize("strategy", ["regularized_evolution", "successive_halving", "optuna"])
-def test_mean_ranks_of_proxies_without_a_teacher_can_rank(config, strategy):
+def test_ranks_of_proxies_without_a_teacher_can_be_aggregated(config, strategy):
     wanted = changed(
         config,
         teacher=None,

@@ -36,11 +36,11 @@ def config(tmp_path, **values):
 
 def test_scores_stand_beside_a_table(tmp_path, table):
     findings = Validation(config(tmp_path, truth=table)).run(ignore)
-    found = {s.score: s for s in findings.scores}
+    found = {str(s.score): s for s in findings.scores}
     assert findings.count == 12
     assert set(found) == {"jacob_cov+params", *FREE, "params", "flops", "depth"}
     assert found["depth"].measures["spearman"].value > 0.9  # that is what the truth is
-    assert findings.scores[0].score == "depth"
+    assert str(findings.scores[0].score) == "depth"
     assert found["nwot"].seconds > 0
     assert found["params"].seconds is None
     rows = parquet.read_table(tmp_path / "run" / TABLE).to_pylist()
@@ -84,7 +84,7 @@ def test_a_teacher_is_told_how_well_it_ranks(tmp_path, table, tiny_teacher):
     findings = validation.run(ignore)
     assert validation.tell_teacher(findings) == teacher
     ranking = read_header(teacher).ranking
-    found = {s.score: s.measures["spearman"].value for s in findings.scores}
+    found = {str(s.score): s.measures["spearman"].value for s in findings.scores}
     assert {name: values[0] for name, values in ranking.spearman.items()} == found
     assert (ranking.count, ranking.space) == (12, "conv_chain")
     # Scores depend on the weights alone, so the run can be resumed.
