@@ -189,4 +189,4 @@ def test_the_larger_network_ranks_first_and_costs_more():
     [("proxy_loss", "ASC"), ("train_s", "ASC"), ("synflow", "DESC"), ("params", "DESC")],
 )
 def test_sql_sorts_a_score_in_its_direction(column, order):
-    assert f" {order} " in order_by(column, [column]).split(", ")[3]
+    assert f" {order} " in order_by(Score.parse(column), [column]).split(", ")[3]
