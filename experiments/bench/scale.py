@@ -7,8 +7,8 @@ the disk. Workers need no torch, and each record tells whether they imported it.
 - no-op: wall time of a candidate that does nothing, on 1 to 64 workers (goal: 2 ms at most).
 - asleep: utilisation with candidates of 0.3 s on 1 to 64 workers (goal: 90 % with 64).
 - at work: the same on two workers of a private Ray, which keep their CPU busy (goal: 95 %).
-- memory: the driver's resident set after a tenth of all no-ops and after all of them (goal: within
-  10 %, from 10,000 to 100,000).
+- memory: the driver's resident set after a tenth of all no-ops and after all of them, whose records
+  it keeps.
 - Tune: one trial of Ray Tune for each candidate that does nothing, two at once, with fresh and with
   reused actors.
 

@@ -135,8 +135,3 @@ def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
         for chunk in torch.split(images, RESIZED_AT_ONCE)
     ]
     return torch.cat(parts)
-
-
-def one_line(error: Exception) -> str:
-    """Return the first line of what another library complains about, to quote it in an error."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -16,8 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
-from gtn_nas.data.base import one_line
-from gtn_nas.errors import DataError
+from gtn_nas.errors import DataError, one_line
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

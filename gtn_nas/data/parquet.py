@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from gtn_nas.data.base import RawDataset, Split, one_line
+from gtn_nas.data.base import RawDataset, Split
 from gtn_nas.data.images import decode
-from gtn_nas.errors import DataError
+from gtn_nas.errors import DataError, one_line
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from gtn_nas.errors import EnvironmentFailure, RunFolderError
@@ -211,12 +210,7 @@ class RunStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if error is not None and self._lock is not None:
             self._lock.hurry()  # whoever is ended ends soon, and tells why
             with suppress(EnvironmentFailure):  # a resume evaluates again what waited
