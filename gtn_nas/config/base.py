@@ -51,8 +51,8 @@ def setting(
 
     Args:
         default: the value where none is given. Help texts append it to the description.
-        description: what the setting means, in Markdown, for users and developers alike. A name in
-            braces stands for names that other rooms know: ``{proxies}`` for those of all proxies.
+        description: what the setting means, in Markdown, for users and developers alike. A word in
+            braces stands for a list that another room knows: ``{proxies}`` for all proxies.
         group: what it decides. A setting without a group has no option on the command line: it is
             set in a configuration file.
         option: the option, where it is not the setting's name with dashes. A switch of its own is
