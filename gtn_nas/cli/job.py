@@ -6,14 +6,13 @@ import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gtn_nas.cli import pretrain, search, validate_proxy
-from gtn_nas.cli.options import settings
+from gtn_nas.cli.options import ConfiguredCommand, settings
 from gtn_nas.cli.output import printable
 
 if TYPE_CHECKING:
@@ -26,12 +25,12 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
-    "search": (search.search, "search:SearchConfig"),
-    "pretrain": (pretrain.pretrain, "pretrain:PretrainConfig"),
-    "validate-proxy": (validate_proxy.validate_proxy, "validate:ValidateConfig"),
+COMMANDS: dict[str, Callable[..., None]] = {
+    "search": search.search,
+    "pretrain": pretrain.pretrain,
+    "validate-proxy": validate_proxy.validate_proxy,
 }
-"""What can be submitted, and the module and class of its configuration."""
+"""What can be submitted."""
 
 Address = Annotated[
     str | None,
@@ -135,21 +134,17 @@ def parsed(words: Sequence[str]) -> Command:
         ConfigError: its configuration file cannot be read.
     """
     commands = typer.Typer(add_completion=False)
-    for name, (function, _) in COMMANDS.items():
-        commands.command(name)(function)
+    for name, function in COMMANDS.items():
+        commands.command(name, cls=ConfiguredCommand)(function)
     group: Any = typer.main.get_command(commands)
     context = typer.Context(group, info_name="gtn-nas")
     name, found, options = group.resolve_command(context, list(words))
-    given = found.make_context(name, options, parent=context).params
+    asked = found.make_context(name, options, parent=context)
 
     from gtn_nas.jobs.packing import Command
 
-    module, _, kind_name = COMMANDS[name][1].partition(":")
-    kind = getattr(import_module(f"gtn_nas.config.{module}"), kind_name)
-    known = {n: v for n, v in given.items() if n in kind.model_fields and v != ()}
-    flags = [n for n, v in given.items() if v is True and n not in kind.model_fields]
-    options = tuple(f"--{flag.replace('_', '-')}" for flag in flags)
-    return Command(name, kind, settings(given["config"], known), options)
+    flags = tuple(f"--{n.replace('_', '-')}" for n, v in asked.params.items() if v is True)
+    return Command(name, found.kind, settings(asked, asked.params["config"]), flags)
 
 
 def _server(address: str | None) -> JobServer:

@@ -20,6 +20,7 @@ from gtn_nas.cli import (
     status,
     validate_proxy,
 )
+from gtn_nas.cli.options import ConfiguredCommand
 from gtn_nas.cli.output import printable
 from gtn_nas.cli.signals import INTERRUPTED, exit_code
 from gtn_nas.errors import GtnNasError
@@ -32,9 +33,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",  # which leaves what is in brackets, the defaults, alone
 )
-app.command("search")(search.search)
-app.command("pretrain")(pretrain.pretrain)
-app.command("validate-proxy")(validate_proxy.validate_proxy)
+app.command("search", cls=ConfiguredCommand)(search.search)
+app.command("pretrain", cls=ConfiguredCommand)(pretrain.pretrain)
+app.command("validate-proxy", cls=ConfiguredCommand)(validate_proxy.validate_proxy)
 app.add_typer(job.app, name="job")
 app.command("query")(query.query)
 app.command("status")(status.status)

@@ -2,117 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gtn_nas.cli.options import (
-    Address,
-    BatchSize,
-    ConfigFile,
-    CpusPerWorker,
-    DataDir,
-    Dataset,
-    GpusPerWorker,
-    ImageSize,
-    ResumeOrStart,
-    Seed,
-    Space,
-    SplitSeed,
-    settings,
-)
+from gtn_nas.cli.options import ConfigFile, ResumeOrStart, configured, settings
 
 if TYPE_CHECKING:
     from gtn_nas.config.search import SearchConfig
     from gtn_nas.storage.files import Place
 
 
+@configured("pretrain:PretrainConfig")
 def pretrain(
+    context: typer.Context,
     config: ConfigFile = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    image_size: ImageSize = None,
-    space: Space = None,
-    split_seed: SplitSeed = None,
-    seed: Seed = None,
-    inner_steps: Annotated[int | None, typer.Option(help="Batches in the lesson (T).")] = None,
-    batch_size: BatchSize = None,
-    meta_iterations: Annotated[int | None, typer.Option(help="Outer steps.")] = None,
-    curriculum: Annotated[
-        str | None,
-        typer.Option(
-            help="full, shuffled_batch, all_shuffled, none; or a control: fixed_noise, pixels, "
-            "real_data. [default: full]"
-        ),
-    ] = None,
-    learners_per_step: Annotated[
-        int | None, typer.Option(help="Learners whose meta-gradients are averaged.")
-    ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Outer learning rate.")] = None,
-    real_images: Annotated[
-        int | None,
-        typer.Option(help="Real images that judge a learner in an outer step. [default: 2048]"),
-    ] = None,
-    window: Annotated[
-        int | None, typer.Option(help="Inner steps that are differentiated. [default: half]")
-    ] = None,
-    hidden: Annotated[int | None, typer.Option(help="Units of the first layer.")] = None,
-    channels: Annotated[int | None, typer.Option(help="Channels of the smallest map.")] = None,
-    noise_dim: Annotated[int | None, typer.Option(help="Length of a noise vector.")] = None,
-    soft_labels: Annotated[
-        bool | None,
-        typer.Option("--soft-labels/--hard-labels", help="Learn labels too. [default: soft]"),
-    ] = None,
-    augment: Annotated[
-        bool | None,
-        typer.Option(
-            "--augment/--no-augment",
-            help="Distort half of the real images. [default: below 20,000 training images]",
-        ),
-    ] = None,
-    start: Annotated[
-        Path | None,
-        typer.Option(help="A teacher's artefact to go on from, at a third of the rates."),
-    ] = None,
-    warm_start_steps: Annotated[
-        int | None,
-        typer.Option(help="Steps of drawing real images before meta-training. [default: 800]"),
-    ] = None,
-    rank_labels: Annotated[
-        Path | None,
-        typer.Option(help="A run whose candidates the teacher learns to rank."),
-    ] = None,
-    rank_column: Annotated[
-        str | None, typer.Option(help="Its column that counts as truth. [default: real_loss]")
-    ] = None,
-    rank_weight: Annotated[
-        float | None, typer.Option(help="Of the ranking term. [default: 0.5]")
-    ] = None,
-    rank_sharpness: Annotated[
-        float | None,
-        typer.Option(help="How small a difference of losses counts as much. [default: 40]"),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Ray workers that share a step's learners. [default: none, no Ray]"),
-    ] = None,
-    cpus_per_worker: CpusPerWorker = None,
-    gpus_per_worker: GpusPerWorker = None,
-    address: Address = None,
-    max_hours: Annotated[
-        float | None, typer.Option(help="Refuse to start what is estimated to take longer.")
-    ] = None,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(help="Path or object-store URI of the checkpoint. [default: beside --out]"),
-    ] = None,
-    out: Annotated[str | None, typer.Option(help="Path or URI of the artefact.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
     resume_or_start: ResumeOrStart = False,
 ) -> None:
     """Meta-train a teacher on a data set, for learners of a search space."""
-    values = settings(config, locals())
+    values = settings(context, config)
     _run(values, None if resume_or_start else resume)
 
 

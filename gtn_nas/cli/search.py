@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from gtn_nas.cli import pretrain
-from gtn_nas.cli.options import (
-    Address,
-    ConfigFile,
-    CpusPerWorker,
-    DataDir,
-    Dataset,
-    ExecutorName,
-    FinalEpochs,
-    GpusPerWorker,
-    ImageSize,
-    MaxWorkers,
-    MinWorkers,
-    ProxySeeds,
-    RankBy,
-    RealSteps,
-    ResumeOrStart,
-    RunFolder,
-    Seed,
-    Space,
-    SplitSeed,
-    Teacher,
-    TimeoutS,
-    Workers,
-    settings,
-)
-from gtn_nas.proxies.catalogue import help_text
+from gtn_nas.cli.options import ConfigFile, Resume, ResumeOrStart, configured, settings
 
 if TYPE_CHECKING:
     from gtn_nas.config.search import SearchConfig
@@ -42,83 +17,15 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="SearchConfig")
 
 
+@configured("search:SearchConfig")
 def search(
+    context: typer.Context,
     config: ConfigFile = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    image_size: ImageSize = None,
-    space: Space = None,
-    strategy: Annotated[
-        str | None,
-        typer.Option(
-            help="random, regularized_evolution, successive_halving or optuna. [default: random]"
-        ),
-    ] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="Sampler of --strategy optuna. [default: TPESampler]")
-    ] = None,
-    candidates: Annotated[
-        int | None, typer.Option(help="Distinct architectures to evaluate. [default: 200]")
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(help="How many of the best are fully trained. [default: 3]")
-    ] = None,
-    predictor: Annotated[
-        bool | None,
-        typer.Option(
-            "--predictor/--no-predictor",
-            help="From the eleventh full training on, choose by a forest that learns from the "
-            "earlier ones. [default: no]",
-        ),
-    ] = None,
-    halve_finals: Annotated[
-        bool | None,
-        typer.Option(
-            "--halve-finals/--no-halve-finals",
-            help="End full trainings that are behind after an eighth, a quarter or half of their "
-            "epochs. [default: no]",
-        ),
-    ] = None,
-    teacher: Teacher = None,
-    out: RunFolder = None,
-    seed: Seed = None,
-    split_seed: SplitSeed = None,
-    executor: ExecutorName = None,
-    workers: Workers = None,
-    min_workers: MinWorkers = None,
-    max_workers: MaxWorkers = None,
-    cpus_per_worker: CpusPerWorker = None,
-    gpus_per_worker: GpusPerWorker = None,
-    timeout_s: TimeoutS = None,
-    final_epochs: FinalEpochs = None,
-    proxies: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Further proxies beside those that rank, with commas: {help_text()}. "
-            "[default: gtn]"
-        ),
-    ] = None,
-    proxy_seeds: ProxySeeds = None,
-    real_steps: RealSteps = None,
-    latency_batch: Annotated[
-        int | None,
-        typer.Option(help="Images in a forward pass whose latency_ms is measured. [default: 1]"),
-    ] = None,
-    rank_by: RankBy = None,
-    objectives: Annotated[
-        list[str] | None,
-        typer.Option("--objective", help="Column to weigh against it, e.g. params; repeatable."),
-    ] = None,
-    limits: Annotated[
-        list[str] | None,
-        typer.Option("--limit", help="What candidates must keep, e.g. 'params<=9000'; repeatable."),
-    ] = None,
-    address: Address = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    resume: Resume = False,
     resume_or_start: ResumeOrStart = False,
 ) -> None:
     """Rank candidates by a teacher's lesson, and train the best fully on real data."""
-    values = settings(config, locals())
+    values = settings(context, config)
 
     from gtn_nas.cli.search_display import SearchDisplay
     from gtn_nas.config.search import SearchConfig

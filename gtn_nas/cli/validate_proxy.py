@@ -7,31 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gtn_nas.cli.options import (
-    Address,
-    ConfigFile,
-    CpusPerWorker,
-    DataDir,
-    Dataset,
-    ExecutorName,
-    FinalEpochs,
-    GpusPerWorker,
-    ImageSize,
-    MaxWorkers,
-    MinWorkers,
-    ProxySeeds,
-    RankBy,
-    RealSteps,
-    ResumeOrStart,
-    RunFolder,
-    Seed,
-    Space,
-    SplitSeed,
-    Teacher,
-    TimeoutS,
-    Workers,
-    settings,
-)
+from gtn_nas.cli.options import ConfigFile, Resume, ResumeOrStart, configured, settings
 from gtn_nas.cli.search import asked, continues
 
 if TYPE_CHECKING:
@@ -42,59 +18,18 @@ if TYPE_CHECKING:
     from gtn_nas.validation.validation import Findings
 
 
+@configured("validate:ValidateConfig")
 def validate_proxy(
+    context: typer.Context,
     config: ConfigFile = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    image_size: ImageSize = None,
-    space: Space = None,
-    teacher: Teacher = None,
-    candidates: Annotated[
-        int | None,
-        typer.Option("--architectures", help="How many are drawn at random. [default: 60]"),
-    ] = None,
-    truth: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV or Parquet table of known accuracies. [default: train every architecture]"
-        ),
-    ] = None,
-    truth_column: Annotated[
-        str | None, typer.Option(help="Its column of accuracies. [default: accuracy]")
-    ] = None,
-    arch_column: Annotated[
-        str | None, typer.Option(help="Its column of architectures. [default: arch]")
-    ] = None,
-    final_epochs: FinalEpochs = None,
-    proxies: Annotated[
-        str | None,
-        typer.Option(
-            help="What is validated, joined by commas. "
-            "[default: gtn, real_steps and those of zero cost]"
-        ),
-    ] = None,
-    proxy_seeds: ProxySeeds = None,
-    real_steps: RealSteps = None,
-    rank_by: RankBy = None,
-    out: RunFolder = None,
-    seed: Seed = None,
-    split_seed: SplitSeed = None,
-    executor: ExecutorName = None,
-    workers: Workers = None,
-    min_workers: MinWorkers = None,
-    max_workers: MaxWorkers = None,
-    cpus_per_worker: CpusPerWorker = None,
-    gpus_per_worker: GpusPerWorker = None,
-    timeout_s: TimeoutS = None,
-    address: Address = None,
     into_teacher: Annotated[
         bool, typer.Option("--into-teacher", help="Write what was found into the teacher's header.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    resume: Resume = False,
     resume_or_start: ResumeOrStart = False,
 ) -> None:
     """Tell how well each proxy ranks architectures, beside a table of truth or full trainings."""
-    values = settings(config, {n: v for n, v in locals().items() if n != "into_teacher"})
+    values = settings(context, config)
     resume = continues(values) if resume_or_start else resume
     wanted = _asked(values, resume, into_teacher)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -26,10 +27,49 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 UriOrPath = Annotated[str | Path, BeforeValidator(uri_or_path)]
 
 
+class Group(StrEnum):
+    """What a setting decides. ``--help`` shows the options in these groups, in this order."""
+
+    DATA = "Data and seeds"
+    SPACE = "Search space"
+    TRUTH = "Truth"
+    LESSON = "Lesson"
+    META_TRAINING = "Meta-training"
+    RANKING = "Ranking"
+    FINALS = "Full training"
+    WORKERS = "Workers"
+    OUTPUT = "Output"
+
+
+T = TypeVar("T")
+
+
+def setting(
+    default: T, description: str, group: Group | None = None, *, option: str | None = None
+) -> T:
+    """Declare a setting: the only place that says what it means, and what its option is.
+
+    Args:
+        default: the value where none is given. Help texts append it to the description.
+        description: what the setting means, in Markdown, for users and developers alike. A word in
+            braces stands for a list that another room knows: ``{proxies}`` for all proxies.
+        group: what it decides. A setting without a group has no option on the command line: it is
+            set in a configuration file.
+        option: the option, where it is not the setting's name with dashes. A switch of its own is
+            written ``--on/--off``.
+    """
+    return Field(
+        default, description=description, json_schema_extra={"group": group, "option": option}
+    )
+
+
 class Config(BaseModel):
     """Settings that cannot be changed once made; unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    without_option: ClassVar[frozenset[str]] = frozenset()
+    """Settings of a parent class that have no option on this class's command line."""
 
 
 C = TypeVar("C", bound=Config)

@@ -1,4 +1,4 @@
-"""Which images, and how they are split."""
+"""Which images, how they are split, and which networks learn them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,39 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gtn_nas.config.base import Config
+from gtn_nas.config.base import Config, Group, setting
 
 
 class DataConfig(Config):
-    """Which images, and how they are split.
+    """What every command that trains needs to know; each setting is described on its field."""
 
-    Attributes:
-        dataset: name of a data set, ``folder:DIR`` or ``parquet:DIR``, also with a bucket's URI.
-        data_dir: where downloadable data sets are kept.
-        image_size: side that a folder's or Parquet's images are resized to, in pixels.
-        split_seed: seed of the split into train, validation and (where none is published) test.
-        space: name of a search space, or ``module:Class``.
-        seed: seed of everything random but the split.
-    """
-
-    dataset: str = "digits"
-    data_dir: Path = Path("data")
-    image_size: Annotated[int, Field(ge=8)] | None = None
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    space: str = "conv_chain"
-    seed: Annotated[int, Field(ge=0)] = 0
+    dataset: str = setting(
+        "digits",
+        "Name of a data set (`gtn-nas datasets` lists them), or `folder:DIR` or `parquet:DIR` for "
+        "images of your own. `DIR` may be the URI of a folder in a bucket.",
+        Group.DATA,
+    )
+    data_dir: Path = setting(
+        Path("data"), "Folder that downloaded data sets are kept in.", Group.DATA
+    )
+    image_size: Annotated[int, Field(ge=8)] | None = setting(
+        None,
+        "Side in pixels of the square that every image is resized to. By default images of equal "
+        "size stay as they are, and others become squares of their median shorter side, at most "
+        "256 pixels.",
+        Group.DATA,
+    )
+    split_seed: Annotated[int, Field(ge=0)] = setting(
+        0,
+        "Seed of the split into training, validation and (where none is published) test images.",
+        Group.DATA,
+    )
+    space: str = setting(
+        "conv_chain",
+        "Name of a search space (`gtn-nas spaces` lists them), or `module:Class` for one of your "
+        "own.",
+        Group.SPACE,
+    )
+    seed: Annotated[int, Field(ge=0)] = setting(
+        0, "Seed of everything that is random, except for the split.", Group.DATA
+    )

@@ -7,8 +7,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gtn_nas.config.base import Momentum, Names, PositiveFloat, PositiveInt, UriOrPath
-from gtn_nas.config.data import DataConfig
+from gtn_nas.config.base import (
+    Group,
+    Momentum,
+    Names,
+    PositiveFloat,
+    PositiveInt,
+    UriOrPath,
+    setting,
+)
+from gtn_nas.config.workers import WorkersConfig
 from gtn_nas.errors import ConfigError
 
 RESUMABLE = frozenset(
@@ -29,82 +37,132 @@ RESUMABLE = frozenset(
 """What a resumed run may change; anything else would mix results that cannot be compared."""
 
 
-class SearchConfig(DataConfig):
-    """One search.
+class SearchConfig(WorkersConfig):
+    """One search; each setting is described on its field, and by ``gtn-nas search --help``."""
 
-    Attributes:
-        teacher: a shipped teacher's name, or the path or URI of an artefact; by default the
-            shipped one that fits the data set.
-        strategy: ``random``, ``regularized_evolution``, ``successive_halving`` or ``optuna``.
-        sampler: Optuna's sampler, by its name there; ``TPESampler`` by default.
-        candidates: distinct architectures to evaluate.
-        top_k: how many of the best are fully trained.
-        predictor: after the first ten of them, choose each next one by a random forest that learns
-            from choices, proxies and those that have ended; ``top_k`` counts both kinds.
-        halve_finals: end full trainings that are behind after an eighth, a quarter or half of the
-            epochs (asynchronous successive halving); ``top_k`` counts them too.
-        proxies: what scores candidates beside what ``rank_by``, objectives and limits need:
-            ``gtn``, ``gtn_improvement``, ``gtn_untrained``, ``real_steps``, a zero-cost proxy, or
-            ``latency``.
-        proxy_seeds: initialisations that the scores of trained candidates are the mean of; by
-            default 1, and 3 where ``rank_by`` becomes one that the teacher counts in.
-        real_steps: batches of the proxy ``real_steps``.
-        real_batch_size: images in one of them.
-        real_learning_rate: learning rate that it starts with and that falls by half a cosine, or
-            one for each step, as ``pretrain --curriculum real_data`` learns them.
-        real_momentum: its momentum, or one for each step.
-        zero_cost_scale: whether proxies without training look at the network that would be trained
-            fully, or at the small one.
-        latency_batch: images in a forward pass whose latency is measured.
-        rank_by: column that ranks the candidates, or several joined by ``+`` that rank them by
-            their mean rank, or by ``*`` for the geometric mean; the larger network is the better
-            one here. By default it depends on how the teacher was found to rank: see
-            ``default_ranking``.
-        objectives: columns weighed against it; the Pareto front is shown, and trained fully.
-        limits: conditions such as ``params<=100000``; what is beyond ranks last, is never trained
-            fully, and is infeasible to the strategy.
-        executor: ``ray`` or ``inline``.
-        workers: a fixed number of Ray actors; by default as many as fit, also on nodes that join.
-        min_workers: instead, the fewest that a run goes on with for long.
-        max_workers: instead, the most; asked for whether they fit or not, so that a cluster which
-            grows by demand does.
-        cpus_per_worker: CPUs, and so threads, of one actor.
-        gpus_per_worker: GPUs of one actor; fractions share one.
-        timeout_s: seconds a candidate may take.
-        final_epochs: epochs of a full training.
-        address: Ray cluster to join; by default ``RAY_ADDRESS``, else a private local one.
-        out: run folder, or a URI such as ``s3://bucket/runs/x``; by default
-            ``runs/<dataset>-<space>-<time>``.
-    """
-
-    teacher: str | None = None
-    strategy: Literal["random", "regularized_evolution", "successive_halving", "optuna"] = "random"
-    sampler: str | None = None
-    candidates: PositiveInt = 200
-    top_k: Annotated[int, Field(ge=0)] = 3
-    predictor: bool = False
-    halve_finals: bool = False
-    proxies: Names = ("gtn",)
-    proxy_seeds: PositiveInt | None = None
-    real_steps: PositiveInt = 32
-    real_batch_size: PositiveInt = 64
-    real_learning_rate: PositiveFloat | tuple[PositiveFloat, ...] = 0.1
-    real_momentum: Momentum | tuple[Momentum, ...] = 0.9
-    zero_cost_scale: Literal["proxy", "final"] = "final"
-    latency_batch: PositiveInt = 1
-    rank_by: str | None = None
-    objectives: tuple[str, ...] = ()
-    limits: tuple[str, ...] = ()
-    executor: Literal["ray", "inline"] = "ray"
-    workers: PositiveInt | None = None
-    min_workers: PositiveInt | None = None
-    max_workers: PositiveInt | None = None
-    cpus_per_worker: PositiveFloat = 1.0
-    gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
-    timeout_s: PositiveFloat = 300.0
-    final_epochs: PositiveInt = 60
-    address: str | None = None
-    out: UriOrPath | None = None
+    teacher: str | None = setting(
+        None,
+        "Name of a teacher that comes with the package (`gtn-nas teachers` lists them), or the "
+        "path or URI of a teacher's file. By default the one of the package that fits the data "
+        "set.",
+        Group.RANKING,
+    )
+    strategy: Literal["random", "regularized_evolution", "successive_halving", "optuna"] = setting(
+        "random",
+        "How the next candidates are chosen: `random`, `regularized_evolution`, "
+        "`successive_halving` or `optuna`.",
+        Group.SPACE,
+    )
+    sampler: str | None = setting(
+        None,
+        "Optuna's sampler, by its name there, for `--strategy optuna`. By default `TPESampler`.",
+        Group.SPACE,
+    )
+    candidates: PositiveInt = setting(200, "Distinct architectures to evaluate.", Group.SPACE)
+    top_k: Annotated[int, Field(ge=0)] = setting(
+        3, "How many of the best candidates are fully trained.", Group.FINALS
+    )
+    predictor: bool = setting(
+        False,
+        "After the first ten full trainings, choose the candidate of each next one by a random "
+        "forest. It learns from the architectures, their proxies and the full trainings that have "
+        "ended. `--top-k` counts both kinds.",
+        Group.FINALS,
+    )
+    halve_finals: bool = setting(
+        False,
+        "End full trainings that are behind after an eighth, a quarter or half of their epochs "
+        "(asynchronous successive halving). `--top-k` counts them too.",
+        Group.FINALS,
+    )
+    proxies: Names = setting(
+        ("gtn",),
+        "Proxies that score candidates, in addition to those that the ranking, objectives and "
+        "limits need; several are joined by commas. Available: {proxies}.",
+        Group.RANKING,
+    )
+    proxy_seeds: PositiveInt | None = setting(
+        None,
+        "Initialisations that the scores of trained candidates are the mean of. By default 1, or "
+        "3 where the default of `--rank-by` makes use of the teacher.",
+        Group.RANKING,
+    )
+    real_steps: PositiveInt = setting(
+        32, "Batches that the proxy `real_steps` trains on.", Group.RANKING
+    )
+    real_batch_size: PositiveInt = setting(64, "Images in a batch of the proxy `real_steps`.")
+    real_learning_rate: PositiveFloat | tuple[PositiveFloat, ...] = setting(
+        0.1,
+        "Learning rate of the proxy `real_steps`: the one that it starts with and that falls along "
+        "half a cosine, or one for each step, as `pretrain --curriculum real_data` learns them.",
+    )
+    real_momentum: Momentum | tuple[Momentum, ...] = setting(
+        0.9, "Momentum of the proxy `real_steps`, or one for each step."
+    )
+    zero_cost_scale: Literal["proxy", "final"] = setting(
+        "final",
+        "Which network the proxies without training look at: `final` is the one that would be "
+        "fully trained, `proxy` the small one.",
+    )
+    latency_batch: PositiveInt = setting(
+        1, "Images in the forward pass whose time is measured as `latency_ms`.", Group.RANKING
+    )
+    rank_by: str | None = setting(
+        None,
+        "Column that ranks the candidates. Several columns joined by `+` rank by the mean of their "
+        "ranks, as in `proxy_loss+nwot`, and joined by `*` by the geometric mean, as in "
+        "`nwot*params`. Of sizes such as `params`, the larger ranks first here. By default "
+        "`jacob_cov*params`, or `jacob_cov*params*synflow*proxy_loss` where the teacher was found "
+        "to rank.",
+        Group.RANKING,
+    )
+    objectives: tuple[str, ...] = setting(
+        (),
+        "Column to weigh against the ranking, such as `params`; may be repeated. The Pareto front "
+        "is shown, and full trainings are chosen from it.",
+        Group.RANKING,
+        option="--objective",
+    )
+    limits: tuple[str, ...] = setting(
+        (),
+        "Condition that candidates must meet, such as `params<=100000`; may be repeated. A "
+        "candidate that does not meet all ranks last, is never fully trained, and is infeasible to "
+        "the strategy.",
+        Group.RANKING,
+        option="--limit",
+    )
+    executor: Literal["ray", "inline"] = setting(
+        "ray",
+        "What evaluates the candidates: `ray`, or `inline`, which is one process without Ray.",
+        Group.WORKERS,
+    )
+    workers: PositiveInt | None = setting(
+        None,
+        "A fixed number of Ray workers. By default as many as fit, also on nodes that join later.",
+        Group.WORKERS,
+    )
+    min_workers: PositiveInt | None = setting(
+        None,
+        "Instead of a fixed number, the fewest workers that a search goes on with for long. By "
+        "default 1.",
+        Group.WORKERS,
+    )
+    max_workers: PositiveInt | None = setting(
+        None,
+        "Instead of a fixed number, the most workers. They are asked for whether they fit or not, "
+        "so that a cluster that grows on demand does grow. By default as many as fit.",
+        Group.WORKERS,
+    )
+    timeout_s: PositiveFloat = setting(
+        300.0, "Seconds that the evaluation of a candidate may take.", Group.WORKERS
+    )
+    final_epochs: PositiveInt = setting(60, "Epochs of a full training.", Group.FINALS)
+    out: UriOrPath | None = setting(
+        None,
+        "Run folder: a path, or a URI such as `s3://bucket/runs/x`. By default "
+        "`runs/<dataset>-<space>-<time>`.",
+        Group.OUTPUT,
+    )
 
     @model_validator(mode="after")
     def _one_for_each_step(self) -> Self:

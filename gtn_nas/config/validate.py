@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
-from gtn_nas.config.base import Names, PositiveInt
+from gtn_nas.config.base import Group, Names, PositiveInt, setting
 from gtn_nas.config.search import SearchConfig
 
 
 class ValidateConfig(SearchConfig):
-    """One validation of proxies: a search whose candidates all have a truth.
+    """One validation of proxies: a search whose candidates all have a known or measured accuracy.
 
-    Attributes:
-        candidates: architectures that are drawn.
-        proxies: what is validated.
-        truth: table of known accuracies; without one, every architecture is fully trained.
-        truth_column: its column of accuracies, fractions or per cent.
-        arch_column: its column of architectures.
+    Each setting is described on its field, and by ``gtn-nas validate-proxy --help``.
     """
 
-    candidates: PositiveInt = 60
-    proxies: Names = (
-        "gtn",
-        "real_steps",
-        "nwot",
-        "jacob_cov",
-        "synflow",
-        "snip",
-        "grad_norm",
-        "zico",
+    without_option: ClassVar[frozenset[str]] = frozenset(
+        {
+            "strategy",
+            "sampler",
+            "top_k",
+            "predictor",
+            "halve_finals",
+            "latency_batch",
+            "objectives",
+            "limits",
+        }
     )
-    truth: Path | None = None
-    truth_column: str = "accuracy"
-    arch_column: str = "arch"
+
+    candidates: PositiveInt = setting(
+        60,
+        "How many architectures are drawn at random.",
+        Group.SPACE,
+        option="--architectures",
+    )
+    proxies: Names = setting(
+        (
+            "gtn",
+            "real_steps",
+            "nwot",
+            "jacob_cov",
+            "synflow",
+            "snip",
+            "grad_norm",
+            "zico",
+        ),
+        "Proxies to validate; several are joined by commas. Available: {proxies}.",
+        Group.RANKING,
+    )
+    truth: Path | None = setting(
+        None,
+        "CSV or Parquet table of known accuracies. By default there is none, and every "
+        "architecture is fully trained.",
+        Group.TRUTH,
+    )
+    truth_column: str = setting(
+        "accuracy",
+        "Column of accuracies in the table of known ones, as fractions or per cent.",
+        Group.TRUTH,
+    )
+    arch_column: str = setting(
+        "arch", "Column of architectures in the table of known accuracies.", Group.TRUTH
+    )

@@ -121,6 +121,14 @@ def test_help_loads_nothing_heavy(command):
     assert loaded(*command, "--help") == "[]\n"
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["query", "--help"], ["spaces"]], ids=" ".join)
+def test_the_options_of_other_commands_are_not_made(arguments):
+    command = [sys.executable, "-X", "importtime", "-c", MAIN, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "gtn_nas.cli.search" in done.stderr
+    assert "gtn_nas.config.search" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["status", "query"])
 def test_a_look_at_a_run_loads_nothing_heavy(run, command):
     assert loaded(command, run) == "[]\n"
