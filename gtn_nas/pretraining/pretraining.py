@@ -135,7 +135,7 @@ class Pretraining:
         if state is not None:
             best = state.pop("best")
             if self.goal is not None:
-                self.goal.best = best
+                self.goal.load_state_dict(best)
             self.trainer.load_state_dict(state)
         if config.start is not None and self.trainer.iteration == 0:
             self._start_from(config.start)
@@ -197,7 +197,7 @@ class Pretraining:
                 if self.goal is not None:
                     correlation = self.goal.examine(self.lesson(0), self.trainer.source)
             if step.iteration % CHECKPOINT_EVERY == 0:
-                best = None if self.goal is None else self.goal.best
+                best = None if self.goal is None else self.goal.state_dict()
                 self.unfinished.save({"best": best, **self.trainer.state_dict()})
             mean_loss = sum(losses) / len(losses)
             done = step.iteration
@@ -264,7 +264,7 @@ class Pretraining:
         """
         teacher = self.trainer.source
         if self.goal is not None and self.goal.best is not None:
-            teacher.load_state_dict(self.goal.best["teacher"])
+            teacher.load_state_dict(self.goal.best.teacher)
         round_to_16_bits(teacher)
         scale = 1.0
         if self.goal is None:
