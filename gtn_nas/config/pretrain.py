@@ -62,6 +62,12 @@ class PretrainConfig(DataConfig):
         checkpoint: where the unfinished teacher is kept: a path or a URI of an object store; by
             default beside ``out``.
         out: the artefact's path or URI.
+
+    Example:
+        >>> from gtn_nas import PretrainConfig
+        >>> config = PretrainConfig(dataset="folder:photos", meta_iterations=500)
+        >>> config.inner_steps, config.curriculum
+        (32, 'full')
     """
 
     inner_steps: PositiveInt = 32

@@ -75,6 +75,12 @@ class SearchConfig(DataConfig):
         address: Ray cluster to join; by default ``RAY_ADDRESS``, else a private local one.
         out: run folder, or a URI such as ``s3://bucket/runs/x``; by default
             ``runs/<dataset>-<space>-<time>``.
+
+    Example:
+        >>> from gtn_nas import SearchConfig
+        >>> config = SearchConfig(strategy="regularized_evolution", limits=["params<=50000"])
+        >>> config.candidates, config.top_k
+        (200, 3)
     """
 
     teacher: str | None = None

@@ -90,6 +90,21 @@ class Pretraining:
         ConfigError: the configuration asks for what the data cannot give.
         TeacherError: there is a checkpoint already and ``resume`` is not set, or there is none
             that fits.
+
+    Example:
+        A teacher of two tiny batches, which is too little to learn from:
+
+        >>> from gtn_nas import PretrainConfig, Pretraining
+        >>> sizes = {"inner_steps": 2, "batch_size": 10, "hidden": 16, "channels": 8}
+        >>> steps = {"warm_start_steps": 5, "meta_iterations": 2}
+        >>> pretraining = Pretraining(PretrainConfig(**sizes, **steps, out="mine.safetensors"))
+        >>> for progress in pretraining.run():
+        ...     last = progress
+        >>> last.stage, last.done, last.total
+        ('meta-training', 2, 2)
+        >>> place, accuracy = pretraining.finish(learners=1)
+        >>> place.name
+        'mine.safetensors'
     """
 
     def __init__(self, config: PretrainConfig, *, resume: bool | None = False) -> None:
