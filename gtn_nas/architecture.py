@@ -23,6 +23,14 @@ class Architecture:
     Attributes:
         space: name of the search space.
         choices: flat mapping of choice names to JSON values.
+
+    Example:
+        >>> from gtn_nas import Architecture
+        >>> narrow = Architecture("my_space", {"width": 16, "depth": 2})
+        >>> narrow == Architecture("my_space", {"depth": 2, "width": 16})
+        True
+        >>> narrow.key, narrow.choices["width"]
+        ('9f6e6feadfc36b3f', 16)
     """
 
     space: str

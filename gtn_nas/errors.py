@@ -15,7 +15,16 @@ MAX_ERROR = 500
 
 
 class GtnNasError(Exception):
-    """Base of every failure this package raises on purpose."""
+    """Base of every failure this package raises on purpose.
+
+    Example:
+        >>> from gtn_nas import GtnNasError, load_run
+        >>> try:
+        ...     run = load_run("runs/yours")
+        ... except GtnNasError as error:
+        ...     print(error)
+        there is no run folder runs/yours
+    """
 
     exit_code = 2
 

@@ -59,6 +59,12 @@ class Trial:
         parent_key: key of the architecture it was mutated from, if any.
         seed: seed of weights and data order; set by the controller: the run's.
         evaluation_id: hash of everything else that a score depends on; set by the controller.
+
+    Example:
+        >>> from gtn_nas.architecture import Architecture
+        >>> from gtn_nas.trial import Trial
+        >>> Trial(Architecture("my_space", {"width": 16}), budget=32, ask_index=0).budget
+        32
     """
 
     architecture: Architecture
@@ -74,6 +80,14 @@ class Record:
     """Everything kept about one evaluated trial: one row of the candidates table.
 
     Times are in seconds, accuracies are fractions 0-1, losses are cross-entropies in nats.
+
+    Example:
+        >>> from gtn_nas.architecture import Architecture
+        >>> from gtn_nas.trial import Record, Status, Trial
+        >>> trial = Trial(Architecture("my_space", {"width": 16}), budget=32, ask_index=0)
+        >>> record = Record.of(trial, Status.OK, proxy_accuracy=0.9, extra={"my_score": 1.5})
+        >>> record.key == trial.architecture.key, record.choices
+        (True, '{"width":16}')
     """
 
     key: str

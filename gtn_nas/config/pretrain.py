@@ -22,6 +22,12 @@ class PretrainConfig(WorkersConfig):
     """One meta-training; what is not named here has one good value in ``MetaConfig``.
 
     Each setting is described on its field, and by ``gtn-nas pretrain --help``.
+
+    Example:
+        >>> from gtn_nas import PretrainConfig
+        >>> config = PretrainConfig(dataset="folder:photos", meta_iterations=500)
+        >>> config.inner_steps, config.curriculum
+        (32, 'full')
     """
 
     inner_steps: PositiveInt = setting(

@@ -38,7 +38,14 @@ RESUMABLE = frozenset(
 
 
 class SearchConfig(WorkersConfig):
-    """One search; each setting is described on its field, and by ``gtn-nas search --help``."""
+    """One search; each setting is described on its field, and by ``gtn-nas search --help``.
+
+    Example:
+        >>> from gtn_nas import SearchConfig
+        >>> config = SearchConfig(strategy="regularized_evolution", limits=["params<=50000"])
+        >>> config.candidates, config.top_k
+        (200, 3)
+    """
 
     teacher: str | None = setting(
         None,

@@ -90,6 +90,21 @@ class Pretraining:
         ConfigError: the configuration asks for what the data cannot give.
         TeacherError: there is a checkpoint already and ``resume`` is not set, or there is none
             that fits.
+
+    Example:
+        A teacher of two tiny batches, which is too little to learn from:
+
+        >>> from gtn_nas import PretrainConfig, Pretraining
+        >>> sizes = {"inner_steps": 2, "batch_size": 10, "hidden": 16, "channels": 8}
+        >>> steps = {"warm_start_steps": 5, "meta_iterations": 2}
+        >>> pretraining = Pretraining(PretrainConfig(**sizes, **steps, out="mine.safetensors"))
+        >>> for progress in pretraining.run():
+        ...     last = progress
+        >>> last.stage, last.done, last.total
+        ('meta-training', 2, 2)
+        >>> place, accuracy = pretraining.finish(learners=1)
+        >>> place.name
+        'mine.safetensors'
     """
 
     def __init__(self, config: PretrainConfig, *, resume: bool | None = False) -> None:
@@ -135,7 +150,7 @@ class Pretraining:
         if state is not None:
             best = state.pop("best")
             if self.goal is not None:
-                self.goal.best = best
+                self.goal.load_state_dict(best)
             self.trainer.load_state_dict(state)
         if config.start is not None and self.trainer.iteration == 0:
             self._start_from(config.start)
@@ -197,7 +212,7 @@ class Pretraining:
                 if self.goal is not None:
                     correlation = self.goal.examine(self.lesson(0), self.trainer.source)
             if step.iteration % CHECKPOINT_EVERY == 0:
-                best = None if self.goal is None else self.goal.best
+                best = None if self.goal is None else self.goal.state_dict()
                 self.unfinished.save({"best": best, **self.trainer.state_dict()})
             mean_loss = sum(losses) / len(losses)
             done = step.iteration
@@ -264,7 +279,7 @@ class Pretraining:
         """
         teacher = self.trainer.source
         if self.goal is not None and self.goal.best is not None:
-            teacher.load_state_dict(self.goal.best["teacher"])
+            teacher.load_state_dict(self.goal.best.teacher)
         round_to_16_bits(teacher)
         scale = 1.0
         if self.goal is None:

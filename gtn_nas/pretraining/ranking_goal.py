@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.data.base import ImageDataset, Split
@@ -27,14 +27,14 @@ from gtn_nas.teacher.artifact import MeasuredRanking
 from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.trial import derived_seed
 
-LEAST = 20
+LEAST_LABELLED = 20
 """Labelled architectures below which there is nothing to learn or to measure."""
 LEAST_HELD_OUT = 2
 """Of them, those below which there is no correlation."""
 
 
 @dataclass(frozen=True)
-class Labels:
+class RankingLabels:
     """Architectures of one search space with their truth, higher is better.
 
     Attributes:
@@ -47,14 +47,14 @@ class Labels:
     truths: tuple[float, ...]
     source: str = field(default="", compare=False)
 
-    def part(self, *, held_out: bool) -> Labels:
+    def part(self, *, held_out: bool) -> RankingLabels:
         """Return those that meta-training may see, or those that it must not."""
         chosen = [
             (a, t)
             for a, t in zip(self.architectures, self.truths, strict=True)
             if is_held_out(a) == held_out
         ]
-        return Labels(tuple(a for a, _ in chosen), tuple(t for _, t in chosen), self.source)
+        return RankingLabels(tuple(a for a, _ in chosen), tuple(t for _, t in chosen), self.source)
 
     @property
     def fingerprint(self) -> str:
@@ -71,7 +71,7 @@ class Labels:
         return self.truths[self.place(seed)]
 
 
-def load_labels(run: Path, column: str, space: SearchSpace) -> Labels:
+def load_labels(run: Path, column: str, space: SearchSpace) -> RankingLabels:
     """Read labels from the candidates of a run, e.g. of short real trainings.
 
     Args:
@@ -90,15 +90,15 @@ def load_labels(run: Path, column: str, space: SearchSpace) -> Labels:
         for row in rows
         if row["space"] == space.name and all(row[name] is not None for name in score.columns)
     ]
-    if len(found) < LEAST:
+    if len(found) < LEAST_LABELLED:
         raise ConfigError(
-            f"{run} has {len(found)} candidates of {space.name} with a {column}; {LEAST} or more "
-            "are needed to learn to rank"
+            f"{run} has {len(found)} candidates of {space.name} with a {column}; {LEAST_LABELLED} "
+            "or more are needed to learn to rank"
         )
     found.sort(key=lambda row: str(row["key"]))  # the order of a run depends on its workers
     losses = [[_loss(name, float(row[name])) for row in found] for name in score.columns]
     ranks = score.ranks_by_losses(losses) if len(losses) > 1 else losses[0]
-    return Labels(
+    return RankingLabels(
         tuple(space.canonical(Architecture.from_json(r["space"], r["choices"])) for r in found),
         tuple(-rank for rank in ranks),
         f"{column} of {run.name}",
@@ -113,7 +113,7 @@ def _loss(column: str, value: float) -> float:
 class LabelledSampler:
     """Builds learners of labelled architectures with fresh weights, from one seed or from two."""
 
-    labels: Labels
+    labels: RankingLabels
     space: SearchSpace
     image_shape: tuple[int, int, int]
     num_classes: int
@@ -127,6 +127,19 @@ class LabelledSampler:
         return network.to(self.device)
 
 
+@dataclass(frozen=True)
+class RankedBest:
+    """The teacher that ranked best so far.
+
+    Attributes:
+        correlation: how well it ranked: Spearman's correlation on held-out candidates.
+        teacher: its state at that time, tensors by name.
+    """
+
+    correlation: float
+    teacher: dict[str, Tensor]
+
+
 class RankingGoal:
     """How well a teacher ranks candidates that it never learned from, and the best it ever did.
 
@@ -137,14 +150,14 @@ class RankingGoal:
         split: the images.
 
     Attributes:
-        best: the highest correlation so far and the teacher's state then.
+        best: the teacher that ranked best so far; none before the first was measured.
 
     Raises:
         ConfigError: too few of the candidates are held out.
     """
 
     def __init__(
-        self, labels: Labels, space: SearchSpace, dataset: ImageDataset, split: Split
+        self, labels: RankingLabels, space: SearchSpace, dataset: ImageDataset, split: Split
     ) -> None:
         self.labels, self.held_out = labels, labels.part(held_out=True)
         if len(self.held_out.architectures) < LEAST_HELD_OUT:
@@ -154,14 +167,24 @@ class RankingGoal:
                 f"{LEAST_HELD_OUT} or more are needed to measure a ranking; label more"
             )
         self.space, self.dataset, self.split = space, dataset, split
-        self.best: dict[str, Any] | None = None
+        self.best: RankedBest | None = None
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """Return the best so far as plain tensors and numbers, for a checkpoint."""
+        if self.best is None:
+            return None
+        return {"correlation": self.best.correlation, "teacher": self.best.teacher}
+
+    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+        """Take over what ``state_dict`` returned."""
+        self.best = None if state is None else RankedBest(**state)
 
     def examine(self, lesson: Lesson, teacher: nn.Module) -> float:
         """Measure a teacher as it stands, and keep it if it is the best so far."""
         found = self.correlation(lesson)
-        if self.best is None or found > self.best["correlation"]:
+        if self.best is None or found > self.best.correlation:
             state = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-            self.best = {"correlation": found, "teacher": state}
+            self.best = RankedBest(found, state)
         return found
 
     def correlation(self, lesson: Lesson) -> float:

@@ -12,7 +12,7 @@ from gtn_nas.data.augmentation import augmentation_for
 from gtn_nas.data.base import ImageDataset, normalise
 from gtn_nas.errors import ConfigError
 from gtn_nas.pretraining.learners import LearnerSampler
-from gtn_nas.pretraining.ranking_goal import LabelledSampler, Labels
+from gtn_nas.pretraining.ranking_goal import LabelledSampler, RankingLabels
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
 from gtn_nas.teacher.meta_config import MetaConfig
@@ -96,7 +96,7 @@ class TrainerFactory:
         space: where learners are sampled from.
         mean: per-channel mean of the images, scaled to 0-1.
         std: per-channel standard deviation of the images, scaled to 0-1.
-        labels: candidates to rank, which learners are then drawn from.
+        ranking_labels: candidates to rank, which learners are then drawn from.
     """
 
     sizes: TeacherConfig
@@ -106,7 +106,7 @@ class TrainerFactory:
     space: SearchSpace
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    labels: Labels | None = None
+    ranking_labels: RankingLabels | None = None
 
     def trainer(self, images: Tensor, labels: Tensor) -> MetaTrainer:
         """Return a trainer at its start.
@@ -125,8 +125,8 @@ class TrainerFactory:
             source = Teacher(sizes)
         shape, classes = sizes.image_shape, sizes.num_classes
         sampler: SampleLearner = LearnerSampler(self.space, shape, classes, device)
-        if self.labels is not None:
-            sampler = LabelledSampler(self.labels, self.space, shape, classes, device)
+        if self.ranking_labels is not None:
+            sampler = LabelledSampler(self.ranking_labels, self.space, shape, classes, device)
         return MetaTrainer(
             source.to(device),
             self.meta,
@@ -134,5 +134,5 @@ class TrainerFactory:
             images,
             labels,
             augmentation_for(shape[0], strength=0.5) if self.augment else None,
-            None if self.labels is None else self.labels.truth,
+            None if self.ranking_labels is None else self.ranking_labels.truth,
         )

@@ -28,6 +28,12 @@ def load_run(uri: str | Path) -> Run:
         RunFolderError: there is no run, or a newer version of this package wrote it.
         ConfigError: the URI is of an unknown kind, or carries credentials.
         StoreError: the object store does not answer, or refuses.
+
+    Example:
+        >>> from gtn_nas import load_run
+        >>> run = load_run("runs/mine")
+        >>> run.query(top=1, where="status = 'ok'", sort="params", columns=["params"])
+        [{'params': 16346}]
     """
     run = Run(require_run(place_of(uri)))
     run.check()
@@ -45,6 +51,11 @@ def load_runs(*uris: str | Path) -> Runs:
             wrote one.
         ConfigError: a URI is of an unknown kind, or carries credentials.
         StoreError: an object store does not answer, or refuses.
+
+    Example:
+        >>> from gtn_nas import load_runs
+        >>> [row["run"] for row in load_runs("runs/*").top(2)]
+        ['mine', 'mine']
     """
     runs = Runs(find_runs(uris))
     runs.check()
@@ -56,6 +67,16 @@ class Run(Runs):
 
     Args:
         folder: the run folder; ``load_run`` checks it first.
+
+    Example:
+        >>> from gtn_nas import load_run
+        >>> run = load_run("runs/mine")
+        >>> run.name, run.config["candidates"]
+        ('mine', 4)
+        >>> best = run.top(1)[0]
+        >>> network = run.architecture(best["key"]).build()  # freshly initialised
+        >>> sum(p.numel() for p in network.parameters()) == best["params"]
+        True
     """
 
     def __init__(self, folder: Place) -> None:

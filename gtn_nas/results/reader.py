@@ -52,6 +52,14 @@ class Runs:
 
     Args:
         folders: the run folders; ``load_runs`` checks them first.
+
+    Example:
+        >>> from gtn_nas import load_runs
+        >>> runs = load_runs("runs/*")
+        >>> runs.sql("SELECT status, count(*) AS candidates FROM candidates GROUP BY status")
+        [{'status': 'ok', 'candidates': 4}]
+        >>> len(runs.candidates())  # a pandas data frame
+        4
     """
 
     def __init__(self, folders: Sequence[Place]) -> None:

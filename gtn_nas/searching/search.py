@@ -89,6 +89,14 @@ class SearchResult:
         front: the Pareto front of score and objectives, best score first; empty without objectives.
         finals: every full training, best first: by validation accuracy, then by loss.
         exhausted: whether the search ended early since the space has no more architectures.
+
+    Example:
+        >>> from gtn_nas import SearchConfig, search
+        >>> sizes = {"candidates": 4, "top_k": 1, "final_epochs": 1}
+        >>> config = SearchConfig(**sizes, executor="inline", out="runs/mine")
+        >>> result = search(config, resume=True)  # what is stored is not done again
+        >>> result.winner.key == result.ranking[0].key
+        True
     """
 
     folder: Place
@@ -116,6 +124,15 @@ def search(
     Raises:
         GtnNasError: the input is wrong or the environment failed; the message says what to do.
             Whatever was evaluated by then is stored, and ``resume`` continues from it.
+
+    Example:
+        >>> from gtn_nas import SearchConfig, search
+        >>> sizes = {"candidates": 4, "top_k": 1, "final_epochs": 1}
+        >>> result = search(SearchConfig(**sizes, executor="inline", out="runs/mine"))
+        >>> len(result.ranking), len(result.finals)
+        (4, 1)
+        >>> (result.folder / result.winner.weights).exists()
+        True
     """
     return Search(config, resume=resume).run(on_progress or (lambda progress: None))
 

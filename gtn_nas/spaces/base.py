@@ -27,6 +27,24 @@ class SearchSpace(ABC):
     Attributes:
         name: what architectures of this space carry in ``Architecture.space``.
         choices: for every choice, its options (JSON values).
+
+    Example:
+        >>> import math, random, torch
+        >>> from torch import nn
+        >>> from gtn_nas import SearchSpace
+        >>> class Perceptrons(SearchSpace):
+        ...     name = "perceptrons"
+        ...     choices = {"units": (16, 32, 64)}
+        ...
+        ...     def build(self, architecture, input_shape, num_classes, scale="proxy"):
+        ...         units = architecture.choices["units"]
+        ...         hidden = nn.Linear(math.prod(input_shape), units)
+        ...         last = nn.Linear(units, num_classes)
+        ...         return nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), last)
+        >>> space = Perceptrons()
+        >>> network = space.build(space.sample(random.Random(0)), (1, 8, 8), 10)
+        >>> network(torch.zeros(5, 1, 8, 8)).shape
+        torch.Size([5, 10])
     """
 
     name: ClassVar[str]

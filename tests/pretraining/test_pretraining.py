@@ -261,12 +261,12 @@ def test_a_teacher_that_learns_to_rank_is_measured_and_ends_as_its_best(ranking)
     found = [(p.rank_correlation, run.goal.best) for p in run.run()][BEFORE:]
     (before, none), (correlation, best), (still, _) = found
     assert (before, none) == (None, None)
-    assert -1 <= correlation == still == best["correlation"] <= 1
+    assert -1 <= correlation == still == best.correlation <= 1
     after = {name: tensor.clone() for name, tensor in run.trainer.source.state_dict().items()}
-    assert any(not torch.equal(after[name], kept) for name, kept in best["teacher"].items())
+    assert any(not torch.equal(after[name], kept) for name, kept in best.teacher.items())
     path, _ = run.finish(learners=1)
     teacher, header = load_teacher(path)
-    for name, kept in best["teacher"].items():
+    for name, kept in best.teacher.items():
         assert torch.equal(teacher.state_dict()[name], kept.half().float()), name
     assert header.meta_training["calibration"] == 1
     assert header.meta_training["ranking_weight"] == 0.5

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from gtn_nas.architecture import Architecture
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import ConfigError, QueryError, RunFolderError
+from gtn_nas.pretraining.checkpoint import Checkpoint
 from gtn_nas.pretraining.learners import is_held_out, lesson_losses
 from gtn_nas.pretraining.ranking_goal import (
-    LEAST,
+    LEAST_LABELLED,
     LabelledSampler,
-    Labels,
     RankingGoal,
+    RankingLabels,
     load_labels,
 )
 from gtn_nas.proxies.size import count_parameters
@@ -46,13 +47,13 @@ def test_labels_are_the_candidates_of_a_run_and_higher_is_better(tmp_path):
 
 
 def test_a_column_where_higher_is_better_is_taken_as_it_is(tmp_path):
-    records = [labelled(a, proxy_accuracy=loss_of(a)) for a in architectures(LEAST)]
+    records = [labelled(a, proxy_accuracy=loss_of(a)) for a in architectures(LEAST_LABELLED)]
     labels = load_labels(write_run(tmp_path / "run", records), "proxy_accuracy", SPACE)
     assert labels.truths == tuple(loss_of(a) for a in labels.architectures)
 
 
 def test_labels_do_not_depend_on_the_order_of_a_run(tmp_path):
-    records = [labelled(a) for a in architectures(LEAST)]
+    records = [labelled(a) for a in architectures(LEAST_LABELLED)]
     one = load_labels(write_run(tmp_path / "one", records), "real_loss", SPACE)
     other = load_labels(write_run(tmp_path / "other", records[::-1]), "real_loss", SPACE)
     assert one == other
@@ -63,7 +64,7 @@ def test_labels_do_not_depend_on_the_order_of_a_run(tmp_path):
 
 
 def test_who_failed_or_has_no_truth_is_left_out_and_the_largest_budget_counts(tmp_path):
-    *good, failed, unscored, twice = architectures(LEAST + 2)
+    *good, failed, unscored, twice = architectures(LEAST_LABELLED + 2)
     records = [labelled(a) for a in [*good, twice]]
     records += [labelled(failed, status=Status.DIVERGED), labelled(unscored, extra={})]
     records += [labelled(twice, budget=8, extra={"real_loss": 0.125})]
@@ -76,7 +77,7 @@ def test_who_failed_or_has_no_truth_is_left_out_and_the_largest_budget_counts(tm
 def test_several_columns_count_as_they_rank_candidates(tmp_path, how):
     records = [
         labelled(a, params=size, extra={"nwot": float(-size % 7)})
-        for size, a in enumerate(architectures(LEAST))
+        for size, a in enumerate(architectures(LEAST_LABELLED))
     ]
     column = f"params{how}nwot"
     labels = load_labels(write_run(tmp_path / "run", records), column, SPACE)
@@ -87,15 +88,17 @@ def test_several_columns_count_as_they_rank_candidates(tmp_path, how):
 
 
 def test_a_larger_network_counts_as_the_better_one(tmp_path):
-    records = [labelled(a, params=size) for size, a in enumerate(architectures(LEAST))]
+    records = [labelled(a, params=size) for size, a in enumerate(architectures(LEAST_LABELLED))]
     labels = load_labels(write_run(tmp_path / "run", records), "params", SPACE)
     best = max(zip(labels.truths, labels.architectures, strict=True), key=lambda pair: pair[0])[1]
     assert best == records[-1].architecture
 
 
 def test_a_run_that_cannot_be_learned_from_is_refused(tmp_path):
-    few, enough = write_labels(tmp_path / "few", LEAST - 1), write_labels(tmp_path / "run", LEAST)
-    with pytest.raises(ConfigError, match=f"few has {LEAST - 1} candidates of conv_chain with a"):
+    few = write_labels(tmp_path / "few", LEAST_LABELLED - 1)
+    enough = write_labels(tmp_path / "run", LEAST_LABELLED)
+    said = f"few has {LEAST_LABELLED - 1} candidates of conv_chain with a"
+    with pytest.raises(ConfigError, match=said):
         load_labels(few, "real_loss", SPACE)
     with pytest.raises(ConfigError, match="has 0 candidates of nas_bench_201 with a real_loss"):
         load_labels(enough, "real_loss", get_space("nas_bench_201"))
@@ -112,7 +115,7 @@ def test_a_run_that_cannot_be_learned_from_is_refused(tmp_path):
 
 def all_labels(count=40):
     found = architectures(count)
-    return Labels(tuple(found), tuple(-loss_of(a) for a in found))
+    return RankingLabels(tuple(found), tuple(-loss_of(a) for a in found))
 
 
 @given(count=st.integers(0, 60))
@@ -132,7 +135,7 @@ def test_a_seed_draws_the_same_candidate_as_a_network_and_as_a_truth(seed):
     found = architectures(40)
     sizes = [count_parameters(SPACE.build(a, SHAPE, CLASSES, "proxy")) for a in found]
     assert len(set(sizes)) > 30
-    labels = Labels(tuple(found), tuple(map(float, sizes)))
+    labels = RankingLabels(tuple(found), tuple(map(float, sizes)))
     sampler = LabelledSampler(labels, SPACE, SHAPE, CLASSES, CPU)
     network, same = sampler(seed), sampler(seed)
     assert count_parameters(network) == labels.truth(seed)
@@ -206,8 +209,22 @@ def test_the_best_teacher_so_far_is_kept(digits, lesson_at):
         states.append(state(teacher))
         assert goal.examine(lessons[correlation], teacher) == correlation
         kept = 0 if number < 2 else 2
-        assert goal.best["correlation"] == (middle, best)[kept // 2]
-        assert same(goal.best["teacher"], states[kept])
+        assert goal.best.correlation == (middle, best)[kept // 2]
+        assert same(goal.best.teacher, states[kept])
+
+
+def test_a_checkpoint_keeps_the_best_teacher_as_plain_values(digits, tmp_path):
+    goal, teacher = goal_of(all_labels(60), digits), state(make_teacher())
+    assert goal.state_dict() is None
+    goal.load_state_dict({"correlation": 0.25, "teacher": teacher})
+    checkpoint = Checkpoint(str(tmp_path / "checkpoint"))
+    checkpoint.save({"best": goal.state_dict()})
+    resumed = goal_of(all_labels(60), digits)
+    resumed.load_state_dict(checkpoint.load(CPU)["best"])
+    assert resumed.best.correlation == 0.25
+    assert same(resumed.best.teacher, teacher)
+    resumed.load_state_dict(None)
+    assert resumed.best is None
 
 
 def test_a_teacher_that_all_diverge_on_ranks_nobody_and_gives_way_to_the_next(digits, lesson_at):
@@ -215,7 +232,7 @@ def test_a_teacher_that_all_diverge_on_ranks_nobody_and_gives_way_to_the_next(di
     assert goal.examine(lesson_at(1e38), teacher) == 0
     later = max(goal.examine(lesson_at(rate), teacher) for rate in (0.05, 0.3))
     assert later > 0
-    assert goal.best["correlation"] == later
+    assert goal.best.correlation == later
 
 
 def test_candidates_of_one_truth_have_no_order(digits, lesson_at):
@@ -251,7 +268,7 @@ def test_too_few_held_out_candidates_are_refused(digits):
 
 def test_an_architecture_of_an_older_form_is_made_canonical(tmp_path):
     """A residual that no two widths allow is none."""
-    found = architectures(LEAST)
+    found = architectures(LEAST_LABELLED)
     spoilt = next(a for a in found if a.choices["residual"] is False)
     loose = Architecture(spoilt.space, {**spoilt.choices, "unused": 1})
     records = [labelled(a) for a in found if a != spoilt] + [labelled(loose)]
