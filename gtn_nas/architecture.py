@@ -15,9 +15,9 @@ Choice = str | int | float | bool | None
 
 @dataclass(frozen=True, eq=False)
 class Architecture:
-    """An immutable point of a search space.
+    """One architecture of a search space; it is immutable.
 
-    Search spaces hand out canonical architectures only (``SearchSpace.canonical``), so that equal
+    Search spaces return canonical architectures only (``SearchSpace.canonical``), so that equal
     keys mean equal networks.
 
     Attributes:
@@ -41,14 +41,14 @@ class Architecture:
         object.__setattr__(self, "choices", MappingProxyType(dict(sorted(self.choices.items()))))
 
     def __eq__(self, other: object) -> bool:
-        """Compare keys: to Python ``1 == True``, but they are different choices."""
+        """Compare keys, not choices: Python says ``1 == True``, but these choices differ."""
         return isinstance(other, Architecture) and self.key == other.key
 
     def __hash__(self) -> int:
         return hash(self.key)
 
     def __reduce__(self) -> tuple[type[Architecture], tuple[str, dict[str, Choice]]]:
-        """Travel between processes as plain data (a mapping proxy cannot be pickled)."""
+        """Pickle the choices as a plain dict, since a mapping proxy cannot be pickled."""
         return type(self), (self.space, dict(self.choices))
 
     def to_json(self) -> str:
@@ -57,7 +57,7 @@ class Architecture:
 
     @classmethod
     def from_json(cls, space: str, text: str) -> Architecture:
-        """Read what ``to_json`` wrote."""
+        """Rebuild an architecture from its space's name and the output of ``to_json``."""
         return cls(space, json.loads(text))
 
     @cached_property

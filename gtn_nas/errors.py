@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable
 
 MAX_ERROR = 500
-"""Characters kept of what foreign code raised."""
+"""Largest number of characters that are kept of an error's text."""
 
 
 class GtnNasError(Exception):
@@ -42,15 +42,15 @@ class TeacherError(GtnNasError):
 
 
 class NoTeacherError(TeacherError):
-    """No teacher that ships fits the data set; one can be made."""
+    """None of the shipped teachers fits the data set; the user can make one that does."""
 
 
 class RunFolderError(GtnNasError):
-    """A run folder is not a run, is in use, or holds another run."""
+    """A folder is not a run folder, is in use, or holds another run."""
 
 
 class QueryError(GtnNasError):
-    """A query expression is wrong or asks for something a query may not do."""
+    """A query expression is wrong or asks for something that is not allowed."""
 
 
 class ResourceError(GtnNasError):
@@ -64,7 +64,7 @@ class EnvironmentFailure(GtnNasError):
 
 
 class StoreError(EnvironmentFailure):
-    """An object store does not answer, or refuses."""
+    """An object store does not answer, or refuses a request."""
 
 
 class DownloadError(EnvironmentFailure):
@@ -76,7 +76,7 @@ class ClusterError(EnvironmentFailure):
 
 
 class ExportError(EnvironmentFailure):
-    """A network cannot be written in a format, or what was written does not answer as it does."""
+    """A network cannot be exported, or the exported file's outputs differ from the network's."""
 
 
 class MetaTrainingError(EnvironmentFailure):
@@ -84,7 +84,7 @@ class MetaTrainingError(EnvironmentFailure):
 
 
 class UnknownNameError(ConfigError):
-    """A name that is none of the known ones; the message suggests the nearest.
+    """A name is unknown; the message suggests similar known names.
 
     Args:
         kind: what the name should have been, e.g. ``"search space"``.
@@ -99,15 +99,15 @@ class UnknownNameError(ConfigError):
         super().__init__(f"unknown {kind} {name!r}; {hint}")
 
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:
-        """Keep the three parts when the error travels between processes."""
+        """Pickle the three parts, since the message alone cannot rebuild the error."""
         return type(self), (self.kind, self.name, self.known)
 
 
 def one_line(error: BaseException) -> str:
-    """Return ``"ValueError: what was wrong"`` in at most 500 printable characters."""
+    """Return an error as ``"ValueError: message"``, in at most 500 printable characters."""
     try:
         text = str(error)
-    except Exception:  # the error of a candidate can be as broken as the candidate
+    except Exception:  # a candidate's own error class may have a broken __str__
         text = ""
     text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_ERROR])

@@ -1,4 +1,4 @@
-"""What travels between controller, strategies, executors and results: trials and records."""
+"""Trials and records, which controller, strategies, executors and results exchange."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from gtn_nas.architecture import Architecture
 from gtn_nas.errors import one_line
 
-if TYPE_CHECKING:  # NumPy takes a tenth of a second, and readers of results do without
+if TYPE_CHECKING:  # importing NumPy takes 0.1 s, and code that reads results does not need it
     from numpy.typing import NDArray
 
 SCHEMA_VERSION = 1
 
 Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
-"""What all workers share, by name: a lesson's batches, validation images and the like."""
+"""Arrays that all workers share, by name, such as a lesson's batches and validation images."""
 
 
 class Status(StrEnum):
@@ -28,20 +28,21 @@ class Status(StrEnum):
     FAILED = "failed"
     """The candidate raised an error."""
     DIVERGED = "diverged"
-    """Its loss became non-finite."""
+    """The candidate's loss became non-finite."""
     TIMEOUT = "timeout"
-    """It outlasted its deadline."""
+    """The candidate took longer than its time limit."""
     OOM = "oom"
-    """It ran out of memory."""
+    """The candidate ran out of memory."""
     CRASHED = "crashed"
-    """It ended its worker process."""
+    """The candidate's worker process died."""
     STOPPED = "stopped"
-    """Its full training was ended early, since others were ahead."""
+    """The candidate's full training was ended early, since others were ahead."""
 
 
 def status_of(error: BaseException) -> Status:
-    """Return how an evaluation ended that raised ``error``."""
-    # By name, since torch need not be there; its CPU allocator raises a plain RuntimeError.
+    """Return the status of an evaluation that raised ``error``."""
+    # Classes are compared by name, since torch may not be installed. Its CPU allocator raises a
+    # plain RuntimeError, which only the message tells apart.
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & {"MemoryError", "OutOfMemoryError"} or "allocate memory" in one_line(error):
         return Status.OOM
@@ -50,15 +51,15 @@ def status_of(error: BaseException) -> Status:
 
 @dataclass(frozen=True)
 class Trial:
-    """An architecture to evaluate at a budget.
+    """An architecture to evaluate with a given budget.
 
     Attributes:
         architecture: canonical architecture.
         budget: training steps of the proxy.
         ask_index: position in the sequence of all asks of the run.
         parent_key: key of the architecture it was mutated from, if any.
-        seed: seed of weights and data order; set by the controller: the run's.
-        evaluation_id: hash of everything else that a score depends on; set by the controller.
+        seed: seed of weights and data order. The controller sets it to the run's seed.
+        evaluation_id: hash of everything else that a score depends on, set by the controller.
 
     Example:
         >>> from gtn_nas.architecture import Architecture
@@ -77,7 +78,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything kept about one evaluated trial: one row of the candidates table.
+    """The result of one evaluated trial: one row of the candidates table.
 
     Times are in seconds, accuracies are fractions 0-1, losses are cross-entropies in nats.
 
@@ -103,7 +104,7 @@ class Record:
     scale: str = "proxy"
     error: str | None = None
     proxy_errors: str | None = None
-    """Why a proxy has no score: a JSON object of reasons by column."""
+    """Why proxies have no score: a JSON object from column to reason."""
     proxy_accuracy: float | None = None
     proxy_loss: float | None = None
     params: int | None = None
@@ -126,7 +127,7 @@ class Record:
 
     @classmethod
     def of(cls, trial: Trial, status: Status, **values: Any) -> Record:
-        """Start a record from its trial."""
+        """Create a record with the fields of its trial, a status and further values."""
         return cls(
             key=trial.architecture.key,
             space=trial.architecture.space,
@@ -142,7 +143,7 @@ class Record:
 
     @property
     def architecture(self) -> Architecture:
-        """The architecture this record is about."""
+        """The evaluated architecture."""
         return Architecture.from_json(self.space, self.choices)
 
 
@@ -157,13 +158,14 @@ class Final:
     space: str
     choices: str
     rank: int
-    """Place among the candidates that led to this training; the best is 1."""
+    """Rank of the candidate when it was chosen for full training; the best has 1."""
     status: Status
     run: str = ""
     scale: str = "final"
     error: str | None = None
     predicted_accuracy: float | None = None
-    """The validation accuracy by which the predictor chose it; null if the ranking did."""
+    """Validation accuracy that the predictor expected when it chose this candidate; null if the
+    ranking chose it."""
     validation_accuracy: float | None = None
     validation_loss: float | None = None
     test_accuracy: float | None = None
@@ -183,7 +185,7 @@ class Final:
 
 
 Evaluate = Callable[[Trial], Record]
-"""Scores one trial in a worker; may raise, the executor turns what it raises into a record."""
+"""Scores one trial in a worker. An executor records any error that it raises."""
 
 
 def derived_seed(*parts: object) -> int:

@@ -1,4 +1,4 @@
-"""Versions of what results depend on."""
+"""Versions of Python and of the packages that results depend on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ PACKAGES = ("gtn-nas", "torch", "torchvision", "ray", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Return those of Python and of the packages that are installed; none is imported."""
+    """Return the versions of Python and of the installed ``PACKAGES``, without importing them."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        with suppress(PackageNotFoundError):  # as of a package that travels as a folder
+        with suppress(PackageNotFoundError):  # e.g. gtn-nas run from a folder, not installed
             found[name] = version(name)
     return found

@@ -1,1 +1,1 @@
-"""Validated settings: each one's type, default and help text stand on its field here."""
+"""Validated settings, one class per command: each field has a type, a default and a help text."""

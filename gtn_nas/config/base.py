@@ -1,4 +1,4 @@
-"""What all configurations share: strict settings, their types, and messages about bad values."""
+"""Base class of all configurations, types of settings, and error messages for bad values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
 def _split(value: object) -> object:
-    """Turn ``a,b`` into a tuple, as a command line gives it; an empty text names nothing."""
+    """Split text such as ``a,b``, the form of the command line, into a tuple of names."""
     return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
 
@@ -28,7 +28,7 @@ UriOrPath = Annotated[str | Path, BeforeValidator(uri_or_path)]
 
 
 class Group(StrEnum):
-    """What a setting decides. ``--help`` shows the options in these groups, in this order."""
+    """Topic of a setting. ``--help`` shows the options by topic, in this order."""
 
     DATA = "Data and seeds"
     SPACE = "Search space"
@@ -47,16 +47,16 @@ T = TypeVar("T")
 def setting(
     default: T, description: str, group: Group | None = None, *, option: str | None = None
 ) -> T:
-    """Declare a setting: the only place that says what it means, and what its option is.
+    """Declare a setting, with its description and its option on the command line.
 
     Args:
-        default: the value where none is given. Help texts append it to the description.
-        description: what the setting means, in Markdown, for users and developers alike. A word in
-            braces stands for a list that another room knows: ``{proxies}`` for all proxies.
-        group: what it decides. A setting without a group has no option on the command line: it is
-            set in a configuration file.
-        option: the option, where it is not the setting's name with dashes. A switch of its own is
-            written ``--on/--off``.
+        default: the value if the user gives none. Help texts append it to the description.
+        description: what the setting means, in Markdown, for users and developers. A word in
+            braces is a placeholder that help texts fill in: ``{proxies}`` lists all proxies.
+        group: topic of the setting. A setting without a group has no option on the command line;
+            it can be set in a configuration file only.
+        option: name of the option. By default the setting's name with dashes. ``--on/--off`` names
+            the two options of a switch.
     """
     return Field(
         default, description=description, json_schema_extra={"group": group, "option": option}
@@ -64,7 +64,7 @@ def setting(
 
 
 class Config(BaseModel):
-    """Settings that cannot be changed once made; unknown ones are refused."""
+    """Base class of configurations: immutable, and without unknown settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -76,10 +76,11 @@ C = TypeVar("C", bound=Config)
 
 
 def parse(kind: type[C], values: Mapping[str, Any]) -> C:
-    """Validate values into a configuration.
+    """Validate values and return them as a configuration.
 
     Raises:
-        ConfigError: names every misspelt key, with the nearest known one, and every bad value.
+        ConfigError: a key is unknown or a value is bad. The message names all of them, and the
+            nearest known key.
     """
     try:
         return kind.model_validate(values)
@@ -93,6 +94,6 @@ def _problem(kind: type[Config], item: Any) -> str:
     if item["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, kind.model_fields, n=1)
         return f"unknown setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-    if item["type"] == "value_error":  # raised by a check of ours, in its own words
+    if item["type"] == "value_error":  # the message of one of our validators
         return str(item["ctx"]["error"])
     return f"{name}: {item['msg'].lower()} (got {item['input']!r})"

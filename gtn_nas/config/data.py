@@ -1,4 +1,4 @@
-"""Which images, how they are split, and which networks learn them."""
+"""Settings of the data set, its split, the search space and the seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gtn_nas.config.base import Config, Group, setting
 
 
 class DataConfig(Config):
-    """What every command that trains needs to know; each setting is described on its field."""
+    """Settings of every command that trains; each is described on its field."""
 
     dataset: str = setting(
         "digits",

@@ -1,4 +1,4 @@
-"""Files and folders that a configuration names, known without loading anything heavy."""
+"""Files and folders that a configuration names, found without importing heavy libraries."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from gtn_nas.config.data import DataConfig
 from gtn_nas.errors import ConfigError
 
 FOLDERS = ("folder", "parquet")
-"""Kinds of data sets that are named with the folder they are in."""
+"""Kinds of data sets whose name contains their folder, as in ``folder:DIR``."""
 
 
 def is_uri(place: object) -> bool:
-    """Tell whether a place is in an object store, and so the same for every machine."""
+    """Tell whether a place is a URI of an object store, which every machine can reach."""
     return "://" in str(place)
 
 
 def data_folder(config: DataConfig) -> str | None:
-    """Return the folder or URI that a data set is named with, if it is of that kind."""
+    """Return the folder or URI in the data set's name, or ``None`` if there is none."""
     kind, _, place = config.dataset.partition(":")
     return place if kind in FOLDERS and place else None
 
 
 def local_inputs(config: DataConfig) -> dict[str, Path]:
-    """Return what a configuration reads from this machine's disks, by the setting that names it."""
+    """Return the local paths that a configuration reads, by the setting that names each."""
     found = {"dataset": data_folder(config)}
     for name in ("teacher", "start", "truth", "rank_labels"):
         value = getattr(config, name, None)
-        # A teacher's name is none of a file's, unless it looks like one.
+        # A shipped teacher is given by its name, which is not a path.
         if value is not None and (name != "teacher" or _is_path(str(value))):
             found[name] = str(value)
     return {n: Path(p).expanduser() for n, p in found.items() if p is not None and not is_uri(p)}
 
 
 def require_inputs(config: DataConfig) -> None:
-    """Check that all of it is there, before seconds are spent on loading libraries.
+    """Check that all local inputs exist, before seconds are spent on importing libraries.
 
     Raises:
-        ConfigError: names the first that is missing, and this machine, since the command may have
-            been written on another.
+        ConfigError: a file or folder is missing. The message names the first one and this machine,
+            since the command may have been written for another machine.
     """
     for name, path in local_inputs(config).items():
         if not path.exists():

@@ -11,17 +11,18 @@ from gtn_nas.config.base import Group, PositiveFloat, PositiveInt, UriOrPath, se
 from gtn_nas.config.workers import WorkersConfig
 
 Curriculum = Literal["full", "shuffled_batch", "all_shuffled", "none", "fixed_noise", "pixels"]
-"""What of a lesson is learned beside the generator; see the setting ``curriculum``.
+"""Which part of a lesson is learned in addition to the generator; see the setting ``curriculum``.
 
-The first four are those of Such et al. 2019 (arXiv 1912.07768), section 3.2. ``pixels`` is the
-method of Wang et al. 2018 (arXiv 1811.10959).
+The first four values are the curricula of Such et al. 2019 (arXiv 1912.07768), section 3.2.
+``pixels`` is the method of Wang et al. 2018 (arXiv 1811.10959).
 """
 
 
 class PretrainConfig(WorkersConfig):
-    """One meta-training; what is not named here has one good value in ``MetaConfig``.
+    """Settings of one meta-training.
 
-    Each setting is described on its field, and by ``gtn-nas pretrain --help``.
+    Each is described on its field, and by ``gtn-nas pretrain --help``. ``MetaConfig`` holds
+    further values, which users need not change.
 
     Example:
         >>> from gtn_nas import PretrainConfig

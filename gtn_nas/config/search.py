@@ -1,4 +1,4 @@
-"""The configuration of a search; a YAML file of it is a run."""
+"""The configuration of a search, which every run folder keeps as a YAML file."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ RESUMABLE = frozenset(
         "address",
     }
 )
-"""What a resumed run may change; anything else would mix results that cannot be compared."""
+"""Settings that a resumed run may change; other changes would make its results incomparable."""
 
 
 class SearchConfig(WorkersConfig):
-    """One search; each setting is described on its field, and by ``gtn-nas search --help``.
+    """Settings of one search; each is described on its field and by ``gtn-nas search --help``.
 
     Example:
         >>> from gtn_nas import SearchConfig
@@ -193,10 +193,14 @@ class SearchConfig(WorkersConfig):
 
 
 def refuse_changes(stored: SearchConfig, wanted: SearchConfig) -> None:
-    """Allow a resume to change only what keeps results comparable.
+    """Refuse a resume that changes settings other than ``RESUMABLE``, ``out`` and ``data_dir``.
+
+    Args:
+        stored: configuration that the run was started with.
+        wanted: configuration that the run should continue with.
 
     Raises:
-        ConfigError: shows every other difference.
+        ConfigError: other settings differ. The message shows each with both values.
     """
     old, new = stored.model_dump(), wanted.model_dump()
     changed = [n for n in old if old[n] != new[n] and n not in RESUMABLE | {"out", "data_dir"}]

@@ -10,9 +10,10 @@ from gtn_nas.config.search import SearchConfig
 
 
 class ValidateConfig(SearchConfig):
-    """One validation of proxies: a search whose candidates all have a known or measured accuracy.
+    """Settings of one validation of proxies.
 
-    Each setting is described on its field, and by ``gtn-nas validate-proxy --help``.
+    A validation is a search in which the accuracy of every candidate is known or measured. Each
+    setting is described on its field, and by ``gtn-nas validate-proxy --help``.
     """
 
     without_option: ClassVar[frozenset[str]] = frozenset(

@@ -1,4 +1,4 @@
-"""What one worker may use, and where workers run."""
+"""Settings of the resources of one worker, and of the Ray cluster that workers run on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gtn_nas.config.data import DataConfig
 
 
 class WorkersConfig(DataConfig):
-    """What every command that may use Ray needs to know; each setting is described on its field."""
+    """Settings of every command that may use Ray; each is described on its field."""
 
     cpus_per_worker: PositiveFloat = setting(
         1.0, "CPUs of one worker, and so the threads that it computes with.", Group.WORKERS

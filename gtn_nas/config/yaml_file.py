@@ -1,4 +1,4 @@
-"""Configurations as YAML files."""
+"""Reading and writing of configurations as YAML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read_yaml(path: Place) -> dict[str, Any]:
 
     Raises:
         ConfigError: the file is missing, not YAML, or not a mapping.
-        StoreError: it is in a bucket that does not answer.
+        StoreError: the file is in a bucket that does not answer.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -33,5 +33,5 @@ def read_yaml(path: Place) -> dict[str, Any]:
 
 
 def to_yaml(config: BaseModel) -> str:
-    """Return a configuration as the YAML that reads back equal."""
+    """Return a configuration as YAML text, from which an equal configuration can be read."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

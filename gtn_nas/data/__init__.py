@@ -1,6 +1,6 @@
-"""Labelled images from every source, in one form and split by one rule.
+"""Data sets of labelled images: every source is read into one form and split by one rule.
 
-Importing this package costs nothing: torch and a source's own libraries are imported when a data
+Importing this package is fast: torch and the libraries that a source needs are imported when a data
 set is loaded.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gtn_nas.data.base import ImageDataset, RawDataset
 
 MIN_SIDE = 8
-"""Height and width, in pixels, of the smallest images a search takes."""
+"""Smallest height and width of images that a search accepts, in pixels."""
 
 DATASETS: Mapping[str, str] = MappingProxyType(
     {
@@ -30,7 +30,7 @@ DATASETS: Mapping[str, str] = MappingProxyType(
         "parquet:DIR": "train*.parquet and test*.parquet with the columns image and label",
     }
 )
-"""What ``load_dataset`` takes, each with one line of description."""
+"""Names that ``load_dataset`` accepts, each with a description of one line."""
 
 
 def load_dataset(
@@ -42,23 +42,24 @@ def load_dataset(
 ) -> ImageDataset:
     """Load a data set and split it into train, validation and test.
 
-    The splits follow from the data and ``split_seed`` alone (see ``gtn_nas.data.splits``).
+    The splits depend on the data and ``split_seed`` only (see ``gtn_nas.data.splits``).
 
     Args:
-        name: one of ``DATASETS``, with a real folder in place of ``DIR``, or the URI of one in a
-            bucket, such as ``folder:s3://bucket/photos``.
-        data_dir: folder that downloads go to and are found in; ``data`` by default.
+        name: one of ``DATASETS``. ``DIR`` stands for the path of a folder, or for the URI of a
+            folder in a bucket, as in ``folder:s3://bucket/photos``.
+        data_dir: folder in which downloads are stored and found again; ``data`` by default.
         split_seed: seed of the splits.
-        image_size: side in pixels of the square that every image is resized to; by default images
-            of equal size stay as they are, and those of a folder or of Parquet files become
-            squares of the median shorter side, at most 256.
+        image_size: side in pixels of the square that every image is resized to. By default the
+            images of built-in data sets keep their size, and images of a folder or of Parquet
+            files become squares whose side is the median of their shorter sides, at most 256.
 
     Raises:
         UnknownNameError: there is no data set of that name.
-        DataError: the source is missing, empty, damaged or too small, or the size is.
-        ConfigError: there is nothing at the URI, or it is wrong.
+        DataError: the source is missing, empty, damaged or too small, or ``image_size`` is too
+            small.
+        ConfigError: the URI is wrong, or there is nothing at it.
         StoreError: the bucket does not answer.
-        DownloadError: the data set is neither in ``data_dir`` nor can it be downloaded.
+        DownloadError: the data set is not in ``data_dir`` and cannot be downloaded.
     """
     if image_size is not None and image_size < MIN_SIDE:
         raise DataError(f"image_size {image_size} is too small; the least is {MIN_SIDE} pixels")
@@ -70,7 +71,7 @@ def load_dataset(
 
 
 def _read(name: str, data_dir: Path, image_size: int | None) -> RawDataset:
-    """Import the one source that is asked for, and read it."""
+    """Import the module of the source that ``name`` asks for, and read the images with it."""
     match name.partition(":"):
         case "digits", "", "":
             from gtn_nas.data import digits

@@ -1,4 +1,4 @@
-"""The one form every data source yields, and the rule by which it is split."""
+"""The form in which every data source returns its images, and the split data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 CALIBRATION_IMAGES = 512
 PROXY_SIDE = 64
-"""Teachers and proxies see images of at most that many pixels a side; finals the native ones."""
+"""Longest side in pixels of images for teachers and proxies; full trainings use the full size."""
 RESIZED_AT_ONCE = 1024
 
 
@@ -30,18 +30,18 @@ class Split:
         return len(self.labels)
 
     def first(self, count: int) -> Split:
-        """Return the first images, all of them if there are fewer."""
+        """Return the first ``count`` images, or all of them if there are fewer."""
         return Split(self.images[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
 class RawDataset:
-    """What a source yields: labelled images before the split rule.
+    """Labelled images of a source, before they are split.
 
     Attributes:
         train: images published for training, or all images.
-        test: images published for testing, of the same shape, if the source has any.
-        classes: class names; the label is the index.
+        test: images published for testing, of the same shape, or ``None`` if there are none.
+        classes: class names; a label is an index of them.
     """
 
     train: Split
@@ -53,17 +53,17 @@ class RawDataset:
 class ImageDataset:
     """Images of one data set in its three splits.
 
-    Teachers and final trainings learn from ``train``; every choice uses ``validation``; ``test``
-    is read once per final and once per published table.
+    Teachers and full trainings learn from ``train``. Every choice is made on ``validation``.
+    ``test`` is read once per full training and once per published table.
 
     Attributes:
-        name: what the user calls it, e.g. ``"digits"`` or ``"folder:photos"``.
+        name: the data set's name as the user gave it, e.g. ``"digits"`` or ``"folder:photos"``.
         train: images to learn from.
-        validation: images to choose by.
-        test: images to report by.
+        validation: images to choose candidates and settings with.
+        test: images to report the final accuracy on.
         mean: per-channel mean of the training images, scaled to 0-1.
         std: per-channel standard deviation of the training images, scaled to 0-1.
-        classes: class names; the label is the index.
+        classes: class names; a label is an index of them.
         fingerprint: hash of all images and labels before splitting (16 hex digits).
         split_seed: seed of the split.
     """
@@ -90,7 +90,7 @@ class ImageDataset:
         return len(self.classes)
 
     def at_most(self, side: int) -> ImageDataset:
-        """Return the same images, no side of them longer than ``side`` pixels."""
+        """Return the data set with images scaled down so that no side exceeds ``side`` pixels."""
         channels, height, width = self.image_shape
         if max(height, width) <= side:
             return self
@@ -108,7 +108,10 @@ class ImageDataset:
         )
 
     def calibration_images(self) -> Tensor:
-        """Return the fixed, normalised training images that batch statistics are estimated on."""
+        """Return the normalised training images on which batch-norm statistics are estimated.
+
+        They are always the same images.
+        """
         return self.normalise(self.train.images[:CALIBRATION_IMAGES])
 
     def calibration_labels(self) -> Tensor:
@@ -129,7 +132,10 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
 
 def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize uint8 images ``(N, C, H, W)``, bilinear with antialiasing, some at a time."""
+    """Resize uint8 images ``(N, C, H, W)``, bilinear with antialiasing.
+
+    The images are resized in chunks, to limit memory.
+    """
     parts = [
         functional.interpolate(chunk, size, mode="bilinear", antialias=True)
         for chunk in torch.split(images, RESIZED_AT_ONCE)

@@ -1,4 +1,4 @@
-"""The embedded default: the optical digits of UCI, as shipped with scikit-learn.
+"""``digits``, the default data set: the optical digits of UCI, which come with scikit-learn.
 
 E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning
 Repository, 1998: 1,797 grey images of 8x8 pixels with values 0-16.

@@ -1,8 +1,8 @@
-"""``folder:DIR``: image files of one's own, the class being the name of the folder they are in.
+"""``folder:DIR``: the user's own image files, in one folder per class.
 
-Either ``DIR`` holds one folder per class, or it holds ``train/`` and, if there is a test split to
-be kept, ``test/``, and those hold one folder per class. Folders within a class are searched too;
-hidden files and folders are passed over.
+``DIR`` contains either one folder per class, or the folder ``train/`` and, if there is a test split
+to keep, ``test/``, each with one folder per class. The name of a class is that of its folder.
+Folders inside a class are searched too. Hidden files and folders are ignored.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SUFFIXES = frozenset(
 
 
 def load(folder: Path, image_size: int | None) -> RawDataset:
-    """Read every image below ``folder``; classes are in the order of their names.
+    """Read every image below ``folder``; classes are sorted by name.
 
     Raises:
-        DataError: the folder is missing, has no images in folders of classes, or ``test/`` has a
-            class that ``train/`` lacks; or an image is damaged.
+        DataError: the folder is missing or has no images in folders of classes, ``test/`` has a
+            class that ``train/`` lacks, or an image is damaged.
     """
     if not folder.is_dir():
         raise DataError(f"there is no folder {str(folder)!r}; check the path after 'folder:'")
@@ -50,7 +50,11 @@ def load(folder: Path, image_size: int | None) -> RawDataset:
 
 
 def _published_splits(folder: Path) -> tuple[Path, Path | None]:
-    """Find out whether ``train`` is a split or, without folders in it and ``test``, a class."""
+    """Return the folders of the training and the test split.
+
+    A folder called ``train`` is a split if it contains folders or stands beside ``test``. Otherwise
+    it is a class, and all of ``folder`` is the training split.
+    """
     train, test = folder / "train", folder / "test"
     if test.is_dir() and train.is_dir():
         return train, test
@@ -60,7 +64,7 @@ def _published_splits(folder: Path) -> tuple[Path, Path | None]:
 
 
 def _images(split: Path, classes: list[str]) -> tuple[list[Path], list[int]]:
-    """Return the image files of a split, and of each the index of its class."""
+    """Return the image files of a split, and the class index of each."""
     paths: list[Path] = []
     labels: list[int] = []
     for folder in _subfolders(split):
@@ -85,5 +89,5 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _printable(name: str) -> str:
-    """Replace what is not UTF-8 in a folder's name."""
+    """Replace the bytes of a folder's name that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")

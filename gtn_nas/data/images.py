@@ -1,4 +1,4 @@
-"""Encoded image files to one tensor: squares of one size, all grey or all RGB."""
+"""Decoding of image files into one tensor: squares of one size, all grey or all RGB."""
 
 from __future__ import annotations
 
@@ -22,38 +22,41 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 EncodedImage = Path | bytes
-"""An image file, or its contents."""
+"""The path of an image file, or the file's contents."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
-"""What may be decoded, by contents; the frequent first, as Pillow tries them in this order."""
+"""Formats that may be decoded, recognised by a file's contents. Frequent ones come first, since
+Pillow tries them in this order."""
 
 GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N"})
 MAX_DEFAULT_SIDE = 256
-"""Photographs of many megapixels would not fit the memory; ``image_size`` asks for more."""
+"""Largest default side in pixels, since a data set of large photographs would not fit into memory.
+``image_size`` may be larger."""
 BLOCK = 256
-"""Images per task of the thread pool: a task of its own would cost more than a small image."""
+"""Images per task of the thread pool: starting a task costs more than decoding a small image."""
 
 
 def decode(
     encoded: Sequence[EncodedImage], image_size: int | None, place: Callable[[int], str]
 ) -> Tensor:
-    """Decode images of any size and colour, grey if all of them are grey, else RGB.
+    """Decode images of any size and colour: as grey if all of them are grey, else as RGB.
 
-    Every image is turned as its EXIF orientation says, laid on white where it is transparent, and
-    resized to the common square, bilinear with antialiasing, which changes the aspect ratio of an
-    image that is not square.
+    Every image is rotated by its EXIF orientation, put on a white background if it is transparent,
+    and resized to one square (bilinear with antialiasing). This changes the aspect ratio of images
+    that are not square.
 
     Args:
-        encoded: the images, one at least.
-        image_size: side of the square in pixels; by default the median shorter side, at
-            most 256.
-        place: says where the image of an index comes from, for errors.
+        encoded: the images, at least one.
+        image_size: side of the square in pixels. By default the median of the images' shorter
+            sides, at most 256.
+        place: returns where the image with the given index comes from, for error messages.
 
     Returns:
         Images ``(N, C, side, side)``, uint8.
 
     Raises:
-        DataError: an image is damaged, of another format, or above Pillow's limit of pixels.
+        DataError: an image is damaged, is in another format than ``FORMATS``, or has more pixels
+            than Pillow allows.
     """
     headers = _for_each(encoded, _read_header, place)
     side = image_size or min(median_low(shorter for shorter, _ in headers), MAX_DEFAULT_SIDE)
@@ -69,7 +72,12 @@ def decode(
 
 
 def resize(images: Tensor, image_size: int | None) -> Tensor:
-    """Resize uint8 images ``(N, C, H, W)`` to squares, bilinear with antialiasing; None keeps."""
+    """Resize uint8 images ``(N, C, H, W)`` to squares, bilinear with antialiasing.
+
+    Args:
+        images: the images.
+        image_size: side of the square in pixels; ``None`` leaves the images as they are.
+    """
     if image_size is None or images.shape[2:] == (image_size, image_size):
         return images
     square = (image_size, image_size)
@@ -85,7 +93,7 @@ def _read_header(encoded: EncodedImage) -> tuple[int, bool]:
 def _read_pixels(encoded: EncodedImage, side: int, mode: str) -> NDArray[np.uint8]:
     """Return the image as a square of ``side`` pixels in Pillow's ``mode``."""
     with _open(encoded) as image:
-        image.draft(None, (2 * side, 2 * side))  # decodes a large JPEG at a fraction of its size
+        image.draft(None, (2 * side, 2 * side))  # decode a large JPEG at reduced size: faster
         upright = _as_8_bit(ImageOps.exif_transpose(image))
         if upright.has_transparency_data:
             layer = upright.convert("RGBA")
@@ -99,7 +107,7 @@ def _open(encoded: EncodedImage) -> Image.Image:
 
 
 def _as_8_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey, which Pillow would clip at 255."""
+    """Scale 16-bit grey values down to 8 bits; Pillow would clip them at 255."""
     if image.mode in ("I", "F"):
         raise ValueError("has 32-bit pixels; 8 and 16 bits are supported")
     if image.mode.startswith("I;16"):
@@ -110,7 +118,7 @@ def _as_8_bit(image: Image.Image) -> Image.Image:
 def _for_each(
     items: Sequence[Item], read: Callable[[Item], Result], place: Callable[[int], str]
 ) -> list[Result]:
-    """Apply ``read`` to every item, in threads: Pillow decodes outside Python's lock."""
+    """Apply ``read`` to every item, in threads: Pillow releases Python's GIL while it decodes."""
 
     def read_block(start: int) -> list[Result]:
         return [read_one(index) for index in range(start, min(start + BLOCK, len(items)))]

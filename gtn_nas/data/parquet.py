@@ -1,9 +1,9 @@
 """``parquet:DIR``: images in the Parquet layout that public data hubs use.
 
-``DIR`` holds ``train*.parquet`` and, if there is a test split to be kept, ``test*.parquet``, with
+``DIR`` contains ``train*.parquet`` and, if there is a test split to keep, ``test*.parquet``, with
 the columns ``image`` (a struct with the encoded image as ``bytes``) and ``label`` (an integer).
-Class names come from the Hugging Face metadata in the schema, where there are some; otherwise a
-class is called by its label.
+Class names come from the Hugging Face metadata in the schema, if it has any. Otherwise the name of
+a class is its label.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gtn_nas.errors import DataError, one_line
 
 @dataclass(frozen=True)
 class _Rows:
-    """What one file holds: encoded images, their labels as written, and class names if any."""
+    """Contents of one file: encoded images, labels as written there, and class names, if any."""
 
     path: Path
     images: list[bytes]
@@ -37,12 +37,12 @@ class _Rows:
 
 
 def load(folder: Path, image_size: int | None) -> RawDataset:
-    """Read all files of ``folder``; classes are the labels that occur in training, in order.
+    """Read all files of ``folder``; classes are the labels of the training files, in rising order.
 
     Raises:
         DataError: the folder or its training files are missing; a file is damaged or lacks the
-            columns; a label is negative, has no name or occurs in test only; or an image is
-            damaged.
+            columns; a label is negative, has no name, or occurs in the test files only; or an
+            image is damaged.
     """
     if not folder.is_dir():
         raise DataError(f"there is no folder {str(folder)!r}; check the path after 'parquet:'")
@@ -66,7 +66,7 @@ def load(folder: Path, image_size: int | None) -> RawDataset:
 
 
 def _read(path: Path) -> _Rows:
-    """Read one file and check its form."""
+    """Read one file and check its columns and labels."""
     try:
         schema = pq.read_schema(path)
         _check_columns(path, schema)
@@ -128,7 +128,7 @@ def _metadata_names(schema: Any) -> tuple[str, ...]:
 
 
 def _class_names(folder: Path, used: NDArray[np.int64], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a name for each label that is used."""
+    """Return the class name of each label in ``used``."""
     if not names:
         return tuple(map(str, used.tolist()))
     if used[-1] >= len(names):
@@ -140,7 +140,7 @@ def _class_names(folder: Path, used: NDArray[np.int64], names: tuple[str, ...]) 
 
 
 def _test_indices(folder: Path, used: NDArray[np.int64], test: Sequence[_Rows]) -> torch.Tensor:
-    """Return the class indices of the test files."""
+    """Return the class index of every row of the test files."""
     labels = np.concatenate([rows.labels for rows in test])
     unknown = np.setdiff1d(labels, used)
     if len(unknown):
@@ -152,12 +152,12 @@ def _test_indices(folder: Path, used: NDArray[np.int64], test: Sequence[_Rows]) 
 
 
 def _indices(used: NDArray[np.int64], labels: NDArray[np.int64]) -> torch.Tensor:
-    """Number the used labels from 0, without gaps."""
+    """Replace each label by its position in ``used``, so that classes are numbered without gaps."""
     return torch.from_numpy(np.searchsorted(used, labels))
 
 
 def _place(files: Sequence[_Rows], index: int) -> str:
-    """Say in which file and row the image of an index stands."""
+    """Return the file and row of the image with the given index, for error messages."""
     for rows in files:
         if index < len(rows.images):
             return f"row {index} of {str(rows.path)!r}"

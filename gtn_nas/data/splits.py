@@ -1,11 +1,12 @@
-"""The rule by which every data set is split, and what is computed once per split.
+"""The rule by which every data set is split, and the statistics of a split's training images.
 
-A published test split is kept. Validation is carved from the rest, and so is a test split where
-none is published: each a fifth of the images but at most 5,000, stratified by class. MNIST thus
-becomes 55,000 / 5,000 / 10,000 and CIFAR-10 45,000 / 5,000 / 10,000 images.
+A published test split is kept. The validation split is taken out of the other images, and so is a
+test split if none is published. Each of them has a fifth of the images but at most 5,000,
+stratified by class. So MNIST becomes 55,000 / 5,000 / 10,000 images, and CIFAR-10 becomes
+45,000 / 5,000 / 10,000.
 
-The splits depend on the data's fingerprint and the split's seed only, never on a run's seed: runs
-of different seeds, teachers and final trainings all keep the same test images unseen.
+The splits depend on the data's fingerprint and the split seed only, never on a run's seed. So the
+same test images stay unseen in all runs, teachers and full trainings.
 """
 
 from __future__ import annotations
@@ -31,11 +32,16 @@ STATISTICS_CHUNK = 4_096
 
 
 def split(name: str, raw: RawDataset, split_seed: int) -> ImageDataset:
-    """Split what a source yields, and measure the training images.
+    """Split the images of a source, and compute the statistics of the training images.
+
+    Args:
+        name: name of the data set.
+        raw: the images of the source.
+        split_seed: seed of the split.
 
     Raises:
-        DataError: fewer than two classes, images below 8x8, or a class with too few images to
-            appear in every split.
+        DataError: there are fewer than two classes, the images are smaller than 8x8 pixels, or a
+            class has too few images to appear in every split.
     """
     _check(name, raw)
     digest = fingerprint(raw)
@@ -71,18 +77,18 @@ def fingerprint(raw: RawDataset) -> str:
 
 
 def stratified_holdout(labels: Indices, size: int, seed: int) -> tuple[Indices, Indices]:
-    """Choose images to hold out, from every class in proportion and at least one.
+    """Choose images to hold out: from every class in proportion, but at least one.
 
     Args:
         labels: ``(N,)``, class indices.
-        size: number of images to hold out; more only if there are more classes.
+        size: number of images to hold out; they may be more, since every class gives at least one.
         seed: seed of the choice, below 2**32.
 
     Returns:
-        Indices to keep and indices to hold out, both in random order, so that any first part of
-        them is a random sample too.
+        Indices to keep and indices to hold out. Both are in random order, so that the first
+        indices of either are a random sample too.
     """
-    # NumPy promises the stream of RandomState for ever, that of Generator only per version.
+    # NumPy guarantees that RandomState draws the same numbers in every version; Generator may not.
     order = np.random.RandomState(seed).permutation(len(labels))
     shuffled = labels[order]
     held = np.zeros(len(labels), dtype=bool)
@@ -92,10 +98,10 @@ def stratified_holdout(labels: Indices, size: int, seed: int) -> tuple[Indices, 
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation per channel, scaled to 0-1.
+    """Return the mean and the standard deviation of each channel, scaled to 0-1.
 
-    The sums are exact, so the result does not depend on threads. A standard deviation is at least
-    one grey level: a channel that never changes must not be divided by zero.
+    The sums are exact, so the result does not depend on the number of threads. A standard deviation
+    is at least one grey level, so that images with a constant channel can be divided by it.
 
     Args:
         images: ``(N, C, H, W)``, uint8.
@@ -114,7 +120,10 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 
 
 def _counts_to_hold_out(counts: Indices, size: int) -> Indices:
-    """Share ``size`` among classes by the method of largest remainders, one at least for each."""
+    """Return how many of ``size`` images to hold out of each class, at least one.
+
+    Shares are proportional, rounded by the method of largest remainders.
+    """
     quota = counts * (size / counts.sum())
     share: Indices = np.maximum(np.floor(quota), counts > 0).astype(np.int64)
     missing = max(size - int(share.sum()), 0)
@@ -123,7 +132,7 @@ def _counts_to_hold_out(counts: Indices, size: int) -> Indices:
 
 
 def _carve(pool: Split, size: int, seed: int) -> tuple[Split, Split]:
-    """Hold a stratified ``size`` images out of ``pool``: what is kept, and what is held out."""
+    """Split ``pool`` into images to keep and ``size`` images to hold out, stratified by class."""
     kept, held = stratified_holdout(pool.labels.numpy(), size, seed)
     return _take(pool, kept), _take(pool, held)
 
@@ -134,7 +143,7 @@ def _take(pool: Split, indices: Indices) -> Split:
 
 
 def _check(name: str, raw: RawDataset) -> None:
-    """Refuse what cannot be split or is too small to search on."""
+    """Refuse images that cannot be split or are too small for a search."""
     if len(raw.classes) < 2:
         found = f"one class, {raw.classes[0]!r}" if raw.classes else "no images"
         raise DataError(f"{name} has only {found}; a classifier needs two classes or more")

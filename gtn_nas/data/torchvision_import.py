@@ -15,11 +15,11 @@ SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def import_torchvision(module: str = "torchvision") -> ModuleType:
-    """Import torchvision or one of its modules, whichever torch it was built for.
+    """Import torchvision or one of its modules, even if it was built for another torch.
 
-    Its CUDA wheel beside a CPU-only torch cannot load its compiled operators, and then fails while
-    it describes two of them: "operator torchvision::nms does not exist". Declaring both cures it;
-    nothing here calls them.
+    A CUDA build of torchvision cannot load its compiled operators beside a CPU-only torch. Its
+    import then fails where it registers two of them: "operator torchvision::nms does not exist".
+    Declaring both operators first avoids this; gtn-nas calls neither.
 
     Args:
         module: full name, e.g. ``"torchvision.transforms.v2"``.
@@ -29,13 +29,13 @@ def import_torchvision(module: str = "torchvision") -> ModuleType:
 
 
 def _declare_missing_operators() -> None:
-    """Declare what torchvision describes on import, unless its own operators can be loaded."""
+    """Declare the operators that torchvision's import needs, unless its own can be loaded."""
     operators: Any = torch.ops
     package = find_spec("torchvision")
     folders = package.submodule_search_locations if package else []
     extension = PathFinder.find_spec("_C", folders)
     if extension is not None and extension.origin is not None:
-        with contextlib.suppress(OSError):  # built for another torch: this is the case to cure
+        with contextlib.suppress(OSError):  # built for another torch: declare them below
             operators.load_library(extension.origin)
     for name in ("nms", "qnms"):
         if not hasattr(operators.torchvision, name):

@@ -1,4 +1,4 @@
-"""Public data sets by torchvision: downloaded once, found in their folder ever after."""
+"""Public data sets from torchvision, downloaded once and then read from their folder."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from gtn_nas.data.torchvision_import import import_torchvision
 from gtn_nas.errors import DataError, DownloadError
 
 CLASS_NAMES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
-"""The class of ``torchvision.datasets`` for each name."""
+"""The class in ``torchvision.datasets`` of each data set, by name."""
 
 SILENCE_S = 10.0
-"""How long a server may be silent before a download is given up."""
+"""Seconds without data from a server after which a download fails."""
 
 
 def load(name: str, data_dir: Path, image_size: int | None) -> RawDataset:
-    """Read one of ``CLASS_NAMES`` from ``data_dir``, where it is downloaded if it is missing.
+    """Read a data set of ``CLASS_NAMES`` from ``data_dir``; download it first if it is missing.
 
-    Torchvision checks the MD5 of every archive, also of one that was copied there by hand.
+    Torchvision checks the MD5 of every archive, also of archives that were copied there by hand.
 
     Raises:
-        DownloadError: it is not there and cannot be downloaded.
-        DataError: its unpacked files are damaged.
+        DownloadError: the data set is not in ``data_dir`` and cannot be downloaded.
+        DataError: the unpacked files are damaged.
     """
     dataset_class = getattr(import_torchvision("torchvision.datasets"), CLASS_NAMES[name])
     train = _fetch(name, dataset_class, data_dir, train=True)
@@ -39,7 +39,7 @@ def load(name: str, data_dir: Path, image_size: int | None) -> RawDataset:
 
 
 def _fetch(name: str, dataset_class: Any, data_dir: Path, *, train: bool) -> Any:
-    """Build torchvision's data set, and say in one line why that failed."""
+    """Build torchvision's data set; raise an error of one line if that fails."""
     try:
         with _timeout(SILENCE_S):
             return dataset_class(data_dir.expanduser(), train=train, download=True)
@@ -57,7 +57,10 @@ def _fetch(name: str, dataset_class: Any, data_dir: Path, *, train: bool) -> Any
 
 
 def _is_failed_download(error: Exception) -> bool:
-    """Tell a failed download from damaged files, for which torchvision has no error of its own."""
+    """Tell whether an error means a failed download, not damaged files.
+
+    Torchvision raises the same kinds of errors for both.
+    """
     return (
         isinstance(error, OSError | HTTPException)
         or "Error downloading" in str(error)
@@ -66,16 +69,16 @@ def _is_failed_download(error: Exception) -> bool:
 
 
 def _remove_empty_folders(name: str, data_dir: Path) -> None:
-    """Remove what torchvision made before it had anything to put there."""
+    """Remove the empty folders that torchvision makes before it downloads anything."""
     own = data_dir / CLASS_NAMES[name]
     for folder in (own / "raw", own, data_dir):
-        with suppress(OSError):  # it is not there, or not empty
+        with suppress(OSError):  # the folder does not exist, or is not empty
             folder.rmdir()
 
 
 @contextmanager
 def _timeout(seconds: float) -> Iterator[None]:
-    """Give up on silent servers; torchvision itself would wait for ever."""
+    """Set a timeout for connections to servers; torchvision itself would wait forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,1 +1,1 @@
-"""Places on a disk or in a bucket, and files that appear whole there."""
+"""Paths on a disk or in a bucket of an object store, and complete writing of files there."""

@@ -1,4 +1,4 @@
-"""Files in a bucket of an object store, with the few methods of a ``Path`` that are needed here."""
+"""Files in a bucket of an object store, with the methods of ``pathlib.Path`` that gtn-nas uses."""
 
 from __future__ import annotations
 
@@ -20,26 +20,28 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 OUTAGE_S = 300.0
-"""Seconds without an answer that whoever is in the middle of something waits out."""
+"""Seconds without an answer that a search or a meta-training waits, once it has begun."""
 
 PAUSE_S = 0.5
-"""Seconds before it asks again, twice as many each time, up to ``LONGEST_PAUSE_S``."""
+"""Seconds before the first retry. Each further pause is twice as long, up to
+``LONGEST_PAUSE_S``."""
 
 LONGEST_PAUSE_S = 8.0
 
 
 class Bucket:
-    """A connection to a bucket, and what happens while that does not answer.
+    """A connection to a bucket, which repeats requests while the object store does not answer.
 
     Args:
-        files: Arrow's view of the store.
-        waits_s: seconds without an answer that are waited out. At first there are none, so that a
-            mistake is told at once.
-        clock: seconds since any moment; only differences count.
-        pause: lets so many seconds pass.
+        files: Arrow's file system of the object store.
+        waits_s: seconds without an answer after which a request fails. The default is 0, so that
+            a wrong URI is reported at once.
+        clock: returns the time in seconds; only differences count.
+        pause: sleeps for the given number of seconds.
 
     Attributes:
-        fence: called before everything that changes the bucket; raises where this may not.
+        fence: called before every change of the bucket; raises an error if this process may not
+            change it.
     """
 
     def __init__(
@@ -55,24 +57,27 @@ class Bucket:
         self._silent_since: float | None = None
 
     def __reduce__(self) -> tuple[type[Bucket], tuple[FileSystem, float]]:
-        """Travel to another process without what belongs to this one."""
+        """Pickle the connection without its fence, clock and pause: they stay in this process."""
         return type(self), (self.files, self.waits_s)
 
     def apart(self) -> Bucket:
-        """Return another connection to it, which is neither fenced nor waits."""
+        """Return another connection to the bucket, without a fence and without waiting."""
         return Bucket(self.files, clock=self.clock, pause=self.pause)
 
     def ask(self, doing: str, action: Callable[[FileSystem], T], *, changes: bool = False) -> T:
-        """Do something that can be repeated, until there is an answer.
+        """Send a request, and repeat it until the object store answers.
 
         Args:
-            doing: ``cannot write s3://...``, for messages.
-            action: what is done with Arrow's view of the store.
-            changes: whether it changes the bucket.
+            doing: start of the error message, such as ``cannot write s3://...``.
+            action: sends the request through Arrow's file system; it must be safe to repeat.
+            changes: whether the request changes the bucket.
+
+        Returns:
+            The result of ``action``.
 
         Raises:
-            FileNotFoundError: that is the answer.
-            StoreError: there was none for too long, or nothing but a refusal.
+            FileNotFoundError: the object store answered that the file does not exist.
+            StoreError: there was no answer, or only refusals, for ``waits_s`` seconds.
         """
         pause_s = PAUSE_S
         while True:
@@ -92,7 +97,7 @@ class Bucket:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _bear(self, failure: str, error: Exception) -> None:
-        """Take note of a failure, or raise it if it lasts too long."""
+        """Note a failed request; raise an error if failures have lasted ``waits_s`` seconds."""
         now = self.clock()
         begins = self._silent_since is None
         self._silent_since = now if self._silent_since is None else self._silent_since
@@ -104,13 +109,13 @@ class Bucket:
 
 @dataclass(frozen=True)
 class BucketPath:
-    """A file in a bucket, or a folder: what the names of files begin with.
+    """A file in a bucket, or a folder, which is a common prefix of file names.
 
     Attributes:
-        bucket: the connection.
-        key: its name as Arrow knows it, which begins with the bucket's.
-        base: its URI without a query.
-        query: what the URI says of the store, such as ``endpoint_override=...``.
+        bucket: the connection to the bucket.
+        key: Arrow's path of the file or folder, which begins with the bucket's name.
+        base: the URI without its query.
+        query: the URI's query: options of the object store, such as ``endpoint_override=...``.
     """
 
     bucket: Bucket = field(compare=False, repr=False)
@@ -126,11 +131,16 @@ class BucketPath:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> BucketPath:
-        """Open what a URI names, such as ``s3://bucket/key`` or ``gs://bucket/key``.
+        """Return the path that a URI names, such as ``s3://bucket/key`` or ``gs://bucket/key``.
+
+        Args:
+            uri: the URI.
+            clock: see ``Bucket``.
+            pause: see ``Bucket``.
 
         Raises:
             ConfigError: the URI is of an unknown kind, names no bucket, or carries credentials.
-            StoreError: Amazon was asked where the bucket is, and did not answer.
+            StoreError: Amazon did not answer the question in which region the bucket is.
         """
         files, key = opened(uri)
         base, _, query = uri.partition("?")
@@ -151,29 +161,29 @@ class BucketPath:
 
     @property
     def parent(self) -> BucketPath:
-        """What it is in."""
+        """The folder that contains this file or folder."""
         (key, _, _), (base, _, _) = self.key.rpartition("/"), self.base.rpartition("/")
         return BucketPath(self.bucket, key, base, self.query)
 
     def apart(self) -> BucketPath:
-        """Return the same through a connection that is neither fenced nor waits."""
+        """Return the same path with a new connection, without a fence and without waiting."""
         return BucketPath(self.bucket.apart(), self.key, self.base, self.query)
 
     def exists(self) -> bool:
-        """Tell whether there is such a file or folder."""
+        """Tell whether there is a file or folder with this path."""
         from pyarrow.fs import FileType
 
         return bool(self._info().type != FileType.NotFound)
 
     def is_file(self) -> bool:
-        """Tell whether there is such a file."""
+        """Tell whether there is a file with this path."""
         return bool(self._info().is_file)
 
     def modified(self) -> datetime:
-        """Return when the file was last written, by the store's clock.
+        """Return when the file was last written, by the object store's clock.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
         moment: datetime | None = self._info().mtime
         if moment is None:
@@ -181,7 +191,12 @@ class BucketPath:
         return moment
 
     def names(self, *, everything: bool = False) -> list[str]:
-        """Return the names of the files in this folder, or of everything below it."""
+        """Return the names of the files in this folder.
+
+        Args:
+            everything: also list the files of all folders below, by their paths relative to this
+                folder.
+        """
         from pyarrow.fs import FileSelector
 
         below = FileSelector(self.key, allow_not_found=True, recursive=everything)
@@ -189,7 +204,7 @@ class BucketPath:
         return [str(info.path)[len(self.key) + 1 :] for info in found if info.is_file]
 
     def folders(self) -> list[str]:
-        """Return the names of the folders in this one."""
+        """Return the names of the folders in this folder."""
         from pyarrow.fs import FileSelector, FileType
 
         inside = FileSelector(self.key, allow_not_found=True)
@@ -200,7 +215,7 @@ class BucketPath:
         """Return the file's contents.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
 
         def read(files: FileSystem) -> bytes:
@@ -213,13 +228,13 @@ class BucketPath:
         """Return the file's contents as text.
 
         Raises:
-            FileNotFoundError: there is none.
-            UnicodeDecodeError: it is no text.
+            FileNotFoundError: the file does not exist.
+            UnicodeDecodeError: the contents are not text in this encoding.
         """
         return self.read_bytes().decode(encoding)
 
     def write_bytes(self, contents: bytes | memoryview) -> None:
-        """Write the file, which is seen when it is complete."""
+        """Write the file; readers see it only once it is complete."""
         self.bucket.ask(
             f"cannot write {self}", lambda files: _write(files, self.key, contents), changes=True
         )
@@ -228,7 +243,7 @@ class BucketPath:
         """Remove the file.
 
         Raises:
-            FileNotFoundError: there is none, and that is not ``missing_ok``.
+            FileNotFoundError: the file does not exist, and ``missing_ok`` is not set.
         """
         try:
             self.bucket.ask(
@@ -247,10 +262,10 @@ class BucketPath:
         )
 
     def require_bucket(self) -> None:
-        """Check that the bucket is there.
+        """Check that the bucket exists.
 
         Raises:
-            ConfigError: it is not.
+            ConfigError: the bucket does not exist.
         """
         bucket = BucketPath(self.bucket, self.key.partition("/")[0], self.base, self.query)
         if not bucket.exists():
@@ -261,7 +276,10 @@ class BucketPath:
 
 
 def _write(files: FileSystem, key: str, contents: bytes | memoryview) -> None:
-    """Write a file; a store shows it once it is closed, a shared disk once it is renamed."""
+    """Write a file so that readers see it only once it is complete.
+
+    An object store shows a file once it is closed. On a shared disk the file is renamed.
+    """
     from pyarrow.fs import LocalFileSystem
 
     local = isinstance(files, LocalFileSystem)
@@ -275,4 +293,4 @@ def _write(files: FileSystem, key: str, contents: bytes | memoryview) -> None:
 
 
 def _unfenced() -> None:
-    """Let everything pass."""
+    """Allow every change: the fence of a bucket that has none."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, on a disk or in a bucket."""
+"""Files on a disk or in a bucket, written so that readers only ever see complete ones."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from gtn_nas.storage.uri import refuse_secrets
 T = TypeVar("T")
 
 Place = Path | BucketPath
-"""Where something is kept."""
+"""A file or folder on a disk or in a bucket."""
 
 TEMPORARY = ".tmp"
-"""Ending of a file that is not finished."""
+"""Ending of the name of a file that is still being written."""
 
 SIDE_BY_SIDE = 16
-"""Requests to a bucket at a time, where there are many: each waits for the network, not for us."""
+"""Requests to a bucket that run at once. They spend their time on the network, not on a CPU."""
 
 
 def place_of(text: str | Path) -> Place:
-    """Return what a path or a URI names.
+    """Return the file or folder that a path or a URI names.
 
     Raises:
         ConfigError: the URI is of an unknown kind, or carries credentials.
@@ -38,7 +38,9 @@ def place_of(text: str | Path) -> Place:
 
 
 def uri_or_path(value: object) -> object:
-    """Return a text as it is if it is a URI, else as a path; a path would lose a slash of the URI.
+    """Convert text to a path, unless it is a URI; leave any other value unchanged.
+
+    A URI stays text, since ``Path`` would remove one of its two slashes.
 
     Raises:
         ConfigError: the URI carries credentials.
@@ -50,7 +52,7 @@ def uri_or_path(value: object) -> object:
 
 
 def names_in(folder: Place) -> list[str]:
-    """Return the names in a folder; none if there is no such folder."""
+    """Return the names in a folder, or an empty list if the folder does not exist."""
     if isinstance(folder, BucketPath):
         return folder.names()
     try:
@@ -60,7 +62,7 @@ def names_in(folder: Place) -> list[str]:
 
 
 def remove_tree(folder: Place) -> None:
-    """Remove a folder with everything in it, as far as that is possible."""
+    """Remove a folder with everything in it; ignore files that cannot be removed."""
     if isinstance(folder, BucketPath):
         with suppress(StoreError):
             folder.remove_tree()
@@ -69,7 +71,10 @@ def remove_tree(folder: Place) -> None:
 
 
 def for_each(places: Iterable[Place], action: Callable[[Place], T]) -> list[T]:
-    """Do the same to many files: to those on a disk one by one, to those in a bucket at once."""
+    """Apply an action to many files and return its results in order.
+
+    Files on a disk are taken one by one, files in a bucket several at once.
+    """
     listed = list(places)
     if not any(isinstance(place, BucketPath) for place in listed):
         return [action(place) for place in listed]
@@ -79,9 +84,9 @@ def for_each(places: Iterable[Place], action: Callable[[Place], T]) -> list[T]:
 
 @contextmanager
 def whole_file(path: Place) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only once it is complete and on the disk.
+    """Open a file for writing that gets its name only once it is complete and on the disk.
 
-    Missing folders are made. Whatever goes wrong, an older file of that name stays as it was.
+    Missing folders are made. If writing fails, an older file of that name stays unchanged.
 
     Raises:
         EnvironmentFailure: the file cannot be written, e.g. because the disk is full.
@@ -108,7 +113,7 @@ def whole_file(path: Place) -> Iterator[BinaryIO]:
 
 
 def _sync(folder: Path) -> None:
-    """Put a folder's entries on the disk, so that a rename outlives a power cut."""
+    """Flush a folder's entries to the disk, so that a rename survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

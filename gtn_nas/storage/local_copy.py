@@ -1,4 +1,4 @@
-"""Copies on this machine of what a bucket holds, for libraries that read a disk's files."""
+"""Local copies of files in a bucket, for libraries that read files from a disk only."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from gtn_nas.storage.files import Place, for_each, place_of
 
 @contextmanager
 def local_copy(place: str) -> Iterator[Path]:
-    """Yield where the files of a path or a URI are on this machine.
+    """Yield a path on this machine for the file or folder that a path or a URI names.
 
-    A path is itself. A bucket's file or folder is copied, and the copy is removed afterwards.
+    A path is yielded as it is, with ``~`` expanded. A file or folder in a bucket is copied, and
+    the copy is removed afterwards.
 
     Raises:
-        ConfigError: the URI is wrong, or there is nothing.
+        ConfigError: the URI is wrong, or there is nothing at it.
         StoreError: the bucket does not answer.
     """
     found = place_of(place)
@@ -34,10 +35,13 @@ def local_copy(place: str) -> Iterator[Path]:
 
 @cache
 def kept_copy(uri: str) -> Path:
-    """Return a copy of a bucket's file or folder that lasts as long as this process.
+    """Copy a file or folder from a bucket, for as long as this process runs.
+
+    Returns:
+        The path of the copy.
 
     Raises:
-        ConfigError: the URI is wrong, or there is nothing.
+        ConfigError: the URI is wrong, or there is nothing at it.
         StoreError: the bucket does not answer.
     """
     folder = tempfile.TemporaryDirectory(prefix="gtn-nas-")
@@ -47,7 +51,7 @@ def kept_copy(uri: str) -> Path:
 
 
 def _copied(source: BucketPath, folder: Path) -> Path:
-    """Copy a file or all files of a folder; return where that is now."""
+    """Copy a file, or all files of a folder, into ``folder``; return the copy's path."""
     target = folder / source.name
     if source.is_file():
         target.write_bytes(source.read_bytes())
@@ -67,5 +71,8 @@ def _copied(source: BucketPath, folder: Path) -> Path:
 
 
 def is_plain(name: str) -> bool:
-    """Tell whether a name, of which a bucket takes any, stays in the folder it is copied to."""
+    """Tell whether a file of this name would be copied inside the target folder.
+
+    A bucket allows any name, also one such as ``../x`` that leads out of the folder.
+    """
     return not {"", ".", ".."}.intersection(name.split("/"))

@@ -1,4 +1,4 @@
-"""A URI of an object store: what it may not hold, and how it is opened."""
+"""URIs of object stores: refuse credentials in them, and open them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ SECRETS = re.compile(
     r"\w+://[^/@]*:(?!\d+/)[^@]*@|s3://[^/@]*@|.*[?&]\w*(secret|key|token|password|sig)\w*=",
     re.IGNORECASE,
 )
-"""How a URI with credentials starts; a password may have slashes in it, as those of S3 do."""
+"""Matches the start of a URI that carries credentials. Passwords may contain slashes, as in S3."""
 
 LIBRARY_S = 4.0
-"""Seconds that Google's own library tries again; Amazon's does it once, within a second."""
+"""Seconds for which Google's library repeats a request. Amazon's repeats it once, within 1 s."""
 
 DENIED = re.compile(
     "ACCESS_DENIED|ACCESS_KEY|SIGNATURE|TOKEN|UNAUTHENTICATED|PERMISSION|status 40[13]"
 )
-"""What a store says of a request that it knows nobody to be allowed."""
+"""Matches the error of an object store that does not accept the caller's credentials."""
 
 
 def refuse_secrets(uri: str) -> None:
     """Refuse a URI that carries credentials, without repeating them.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: the URI carries credentials.
     """
     if SECRETS.match(uri):
         scheme = uri.partition("://")[0]
@@ -40,7 +40,15 @@ def refuse_secrets(uri: str) -> None:
 
 
 def opened(uri: str) -> tuple[FileSystem, str]:
-    """Return the store of a URI and the key in it."""
+    """Connect to the object store of a URI.
+
+    Returns:
+        Arrow's file system, and the key in it, which begins with the bucket's name.
+
+    Raises:
+        ConfigError: the URI is of an unknown kind, names no bucket, or carries credentials.
+        StoreError: the object store does not answer.
+    """
     from pyarrow import ArrowException
     from pyarrow.fs import FileSystem
 
@@ -61,9 +69,9 @@ def opened(uri: str) -> tuple[FileSystem, str]:
 
 
 def _impatient(files: FileSystem) -> FileSystem:
-    """Let a store's own library try again for a short while only; ``Bucket`` knows how long to.
+    """Limit how long the object store's own library repeats requests: ``Bucket`` does that.
 
-    A URI has no word for it, so the store is made once more from the options that it pickles.
+    A URI cannot express this limit, so the file system is built again from its pickled options.
     """
     from pyarrow.fs import AwsStandardS3RetryStrategy, GcsFileSystem, S3FileSystem
 
@@ -80,7 +88,7 @@ def _impatient(files: FileSystem) -> FileSystem:
 
 
 def reason_of(error: Exception) -> str:
-    """Return in one line what a store said, and what to do about it."""
+    """Return an object store's error message in one line, with a hint if access was denied."""
     text = re.sub(r"^When [^:]+: ", "", " ".join(str(error).split()))[:300]
     if DENIED.search(text):
         text += "; are the credentials in the environment right?"
