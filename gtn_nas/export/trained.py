@@ -21,14 +21,9 @@ from gtn_nas.spaces import get_space, space_fingerprint
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.storage.files import Place
 from gtn_nas.storage.local_copy import local_copy
+from gtn_nas.trial import Status
 
 log = logging.getLogger(__name__)
-
-FINALS = """
-SELECT * FROM finals WHERE status = 'ok'
-ORDER BY coalesce(validation_accuracy, 0) DESC, validation_loss NULLS LAST, key
-"""
-"""Those that were fully trained, in the order in which a search names them: the winner first."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +108,8 @@ def load_trained(uri: str | Path, rank: int, key: str | None, space: str | None)
 
 def _chosen(run: Run, rank: int, key: str | None) -> tuple[int, dict[str, Any]]:
     """Return a final and its place."""
-    finals = {row["key"]: row for row in reversed(run.sql(FINALS))}
-    keys = list(reversed(finals))
+    finals = {row["key"]: row for row in run.best_finals() if row["status"] == Status.OK}
+    keys = list(finals)
     if not keys:
         raise RunFolderError(
             f"{run.folder} has no fully trained network; `gtn-nas search --resume --top-k N` "

@@ -18,7 +18,11 @@ NUMERIC_COLUMNS = tuple(
 
 def value_of(record: Record, column: str) -> float | None:
     """Return a record's value in a numeric column, if it has a finite one."""
-    value = record.extra.get(column, getattr(record, column, None))
+    return finite(record.extra.get(column, getattr(record, column, None)))
+
+
+def finite(value: float | None) -> float | None:
+    """Return a value if it is a finite number; all others count as missing."""
     return value if value is not None and math.isfinite(value) else None
 
 

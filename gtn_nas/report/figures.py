@@ -133,7 +133,7 @@ def curves(snapshot: Snapshot) -> list[Figure]:
 
 def confusion(snapshot: Snapshot) -> Figure | None:
     """Return what the winner made of the test images, counted when its training ended."""
-    winner = snapshot.trained[0]["key"] if snapshot.trained else None
+    winner = snapshot.winner and snapshot.winner["key"]
     found: Figure | None = None
     for event in snapshot.events:
         cells = event["details"].get("test_confusion")

@@ -43,7 +43,7 @@ class Snapshot:
         candidates: one row for each, best first.
         evaluations: all evaluations, also those of smaller budgets, in the order in which they
             ended.
-        finals: the last full training of each key, best on validation images first.
+        finals: the best full training of each network, best on validation images first.
         events: what happened beside asks; ``details`` is a mapping.
         measure: the column that stands for accuracy before any full training, if there is any.
         fronts: keys of the Pareto front of the measure and each cost that there is.
@@ -71,6 +71,11 @@ class Snapshot:
     def trained(self) -> list[Row]:
         """The full trainings that ended well, best on validation images first."""
         return [final for final in self.finals if final["status"] == Status.OK]
+
+    @property
+    def winner(self) -> Row | None:
+        """The full training that is best on validation images, if any ended well."""
+        return next(iter(self.trained), None)
 
     @cached_property
     def about(self) -> Mapping[str, Any]:
@@ -115,7 +120,7 @@ def read(run: Run) -> Snapshot:
         columns=columns,
         candidates=candidates,
         evaluations=run.sql(EVALUATIONS),
-        finals=_last_of_each(run.sql("SELECT * FROM finals ORDER BY created_at")),
+        finals=run.best_finals(),
         events=[event | {"details": mapping(event["details"])} for event in run.sql(EVENTS)],
         measure=measure,
         fronts=_fronts(run, measure, candidates),
@@ -153,13 +158,3 @@ def _fronts(run: Run, measure: str | None, candidates: list[Row]) -> dict[str, l
         cost: [row["key"] for row in run.query(columns=["key"], pareto=[measure, cost])]
         for cost in costs
     }
-
-
-def _last_of_each(finals: list[Row]) -> list[Row]:
-    """Return one training of each key, best first: by validation alone, as a winner is chosen."""
-
-    def order(final: Row) -> tuple[bool, float, float, str]:
-        accuracy, loss = final["validation_accuracy"] or 0.0, final["validation_loss"]
-        return final["status"] != Status.OK, -accuracy, loss or math.inf, final["key"]
-
-    return sorted({final["key"]: final for final in finals}.values(), key=order)

@@ -17,8 +17,7 @@ ABOUT = ("image_shape", "proxy_image_shape", "classes", "versions")
 
 def summary(snapshot: Snapshot) -> dict[str, Any]:
     """Return the winner, counts and times."""
-    config, finals = snapshot.config, snapshot.finals
-    winner = snapshot.trained[0] if snapshot.trained else None
+    config, finals, winner = snapshot.config, snapshot.finals, snapshot.winner
     times = snapshot.times
     return {
         "name": snapshot.name,

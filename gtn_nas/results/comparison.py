@@ -1,11 +1,12 @@
 """Two runs beside each other: what differs, who found the better network, how far they agree."""
 
-# ruff: noqa: S608 - every query is our own
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from gtn_nas.ranking.columns import finite
+from gtn_nas.ranking.winner import HIGHEST
 from gtn_nas.results.query import Run
 from gtn_nas.results.reader import Runs
 from gtn_nas.results.settings import Ranking
@@ -105,11 +106,11 @@ def _by_validation(
     first: Run, second: Run, facts: dict[str, Any], other_facts: dict[str, Any]
 ) -> Verdict:
     """Compare the best finals, which is fair where they were validated on the same images."""
-    measure = "validation_accuracy"
+    measure = HIGHEST
     images = [(f.get("data"), f.get("split")) for f in (facts, other_facts)]
     if images[0] != images[1]:
         return Verdict(measure, why_not="they were validated on different images")
-    finals = _best_final(first), _best_final(second)
+    finals = _of_winner(first), _of_winner(second)
     if None in finals:
         return Verdict(measure, *finals, why_not="not both have fully trained networks")
     return Verdict(measure, *finals, better=_higher(finals))
@@ -137,13 +138,11 @@ def _by_score(first: Run, second: Run) -> Verdict:
     return Verdict(measure, (one, None), (two, None), None if one == two else better)
 
 
-def _best_final(run: Run) -> tuple[str, float | None] | None:
-    rows = run.sql(
-        "SELECT key, validation_accuracy FROM finals "
-        f"WHERE status = '{Status.OK}' AND validation_accuracy IS NOT NULL "
-        "ORDER BY validation_accuracy DESC, validation_loss NULLS LAST, key LIMIT 1"
-    )
-    return (rows[0]["key"], rows[0]["validation_accuracy"]) if rows else None
+def _of_winner(run: Run) -> tuple[str, float | None] | None:
+    """Return the winner's key and validation accuracy, if both are known."""
+    winner = run.winner()
+    accuracy = None if winner is None else finite(winner[HIGHEST])
+    return None if winner is None or accuracy is None else (winner["key"], accuracy)
 
 
 def _higher(finals: tuple[tuple[str, float | None] | None, ...]) -> int | None:

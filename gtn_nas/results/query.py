@@ -1,5 +1,6 @@
 """The readers of run folders: of one run, with all that belongs to it, or of several at once."""
 
+# ruff: noqa: S608 - every query is our own
 from __future__ import annotations
 
 import json
@@ -8,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from gtn_nas.architecture import Architecture
 from gtn_nas.errors import QueryError
+from gtn_nas.ranking.winner import order_by
 from gtn_nas.results.locate import find_runs, require_run
 from gtn_nas.results.reader import Runs
 from gtn_nas.results.sandbox import literal
 from gtn_nas.results.settings import read_settings
 from gtn_nas.storage.files import Place, place_of
+from gtn_nas.trial import Status
 
 if TYPE_CHECKING:
     from gtn_nas.spaces.stored import StoredArchitecture
@@ -112,6 +115,19 @@ class Run(Runs):
         plain = Architecture.from_json(rows[0]["space"], rows[0]["choices"])
         setting = str(self.config.get("space") or "")
         return StoredArchitecture(plain.space, plain.choices, setting, self.facts)
+
+    def best_finals(self) -> list[dict[str, Any]]:
+        """Return the best full training of each network, best first; see ``ranking.winner``."""
+        order = order_by()
+        return self.sql(
+            f"SELECT * FROM finals QUALIFY row_number() OVER (PARTITION BY key ORDER BY {order}) "
+            f"= 1 ORDER BY {order}"
+        )
+
+    def winner(self) -> dict[str, Any] | None:
+        """Return the full training that is best on validation images, if any ended well."""
+        best = next(iter(self.best_finals()), None)
+        return best if best is not None and best["status"] == Status.OK else None
 
     @property
     def facts(self) -> dict[str, Any]:

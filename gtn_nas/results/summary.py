@@ -135,7 +135,7 @@ def summarise(run: Run) -> Summary:
         best=_best(run, ranking),
         top_k=_number(config.get("top_k")),
         finals=_counts(run, "finals"),
-        winner=_winner(run),
+        winner=_of_winner(run),
         started_at=begun["first"],
         latest_at=latest_at,
         elapsed_s=_seconds(begun["first"], latest_at),
@@ -247,13 +247,11 @@ def _best(run: Run, ranking: Ranking) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def _winner(run: Run) -> dict[str, Any] | None:
-    rows = run.sql(
-        "SELECT key, validation_accuracy, test_accuracy, params, weights FROM finals "
-        f"WHERE status = '{Status.OK}' "
-        "ORDER BY validation_accuracy DESC NULLS LAST, validation_loss NULLS LAST, key LIMIT 1"
-    )
-    return rows[0] if rows else None
+def _of_winner(run: Run) -> dict[str, Any] | None:
+    """Return what a reader wants to know of the winner."""
+    winner = run.winner()
+    names = ("key", "validation_accuracy", "test_accuracy", "params", "weights")
+    return winner and {name: winner[name] for name in names}
 
 
 def _number(value: object) -> int | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gtn_nas.config.search import SearchConfig
 from gtn_nas.proxies.size import count_flops, count_parameters
+from gtn_nas.ranking.winner import best_first
 from gtn_nas.results.store import RunStore
 from gtn_nas.searching.curves import TrainingCurves
 from gtn_nas.searching.evaluation import Evaluation
@@ -101,7 +102,7 @@ class Finals:
                 for records in rounds:
                     self._run([self._job(record) for record in records], on_report)
             remove_tree(self.folder)
-        return sorted(self.store.load_finals(), key=_order)
+        return best_first(self.store.load_finals())
 
     def _reached(self) -> dict[str, float]:
         """Return the validation accuracies of all finals that ended well, by key."""
@@ -228,9 +229,3 @@ class Finals:
         shape, classes = dataset.image_shape, dataset.num_classes
         network = self.task.space.build(job.architecture, shape, classes, "final")
         return {"params": count_parameters(network), "flops": count_flops(network, shape)}
-
-
-def _order(final: Final) -> tuple[bool, float, float, str]:
-    """Sort by validation alone: the test split has no say in the choice of a winner."""
-    accuracy, loss = final.validation_accuracy or 0.0, final.validation_loss or math.inf
-    return final.status is not Status.OK, -accuracy, loss, final.key

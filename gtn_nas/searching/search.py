@@ -24,6 +24,7 @@ from gtn_nas.proxies.catalogue import (
 )
 from gtn_nas.ranking.columns import NUMERIC_COLUMNS
 from gtn_nas.ranking.goals import Goals, RunningLosses
+from gtn_nas.ranking.winner import winner
 from gtn_nas.results.layout import CONFIG, is_run, refuse_used
 from gtn_nas.results.store import RunStore
 from gtn_nas.searching.backend import connected, make_executor
@@ -87,7 +88,7 @@ class SearchResult:
         folder: the run folder.
         ranking: every evaluated candidate, best first.
         front: the Pareto front of score and objectives, best score first; empty without objectives.
-        finals: every full training, best first: by validation accuracy, then by loss.
+        finals: every full training, best first; see ``ranking.winner``.
         exhausted: whether the search ended early since the space has no more architectures.
 
     Example:
@@ -108,7 +109,7 @@ class SearchResult:
     @property
     def winner(self) -> Final | None:
         """The final that is best on validation images, if any was trained."""
-        return self.finals[0] if self.finals and self.finals[0].status is Status.OK else None
+        return winner(self.finals)
 
 
 def search(

@@ -16,7 +16,6 @@ from gtn_nas.report.snapshot import read
 from gtn_nas.results.layout import CONFIG, TABLES, is_run, part_files
 from gtn_nas.results.query import Run
 from gtn_nas.storage.files import Place, for_each, names_in
-from gtn_nas.trial import Status
 
 KEPT = 32
 """Runs that are kept open; of a bucket's, copies of their parts."""
@@ -25,10 +24,6 @@ OVERVIEW = """
 SELECT count(DISTINCT key) AS candidates, min(created_at) AS started, max(created_at) AS written
 FROM candidates
 """
-BEST = f"""
-SELECT key, test_accuracy FROM finals WHERE status = '{Status.OK}'
-ORDER BY validation_accuracy DESC, validation_loss, key LIMIT 1
-"""  # noqa: S608 - our own value
 LAST = """
 SELECT kind, created_at FROM events WHERE kind IN ('start', 'resume', 'end')
 ORDER BY created_at DESC LIMIT 1
@@ -170,7 +165,7 @@ def _stamp(folder: Place) -> str:
 
 def _overview(run: Run) -> dict[str, Any]:
     [found] = run.sql(OVERVIEW)
-    best = next(iter(run.sql(BEST)), {"key": None, "test_accuracy": None})
+    winner = run.winner() or {"key": None, "test_accuracy": None}
     last = next(iter(run.sql(LAST)), {"kind": None, "created_at": None})
     moments = [m for m in (found["written"], last["created_at"]) if m is not None]
     config = run.config
@@ -180,8 +175,8 @@ def _overview(run: Run) -> dict[str, Any]:
         "dataset": str(config.get("dataset", "")),
         "space": str(config.get("space", "")),
         "candidates": found["candidates"],
-        "winner": best["key"],
-        "test_accuracy": best["test_accuracy"],
+        "winner": winner["key"],
+        "test_accuracy": winner["test_accuracy"],
         "ended": last["kind"] == "end",
         "written": max(moments).isoformat(" ", "seconds")[:19] if moments else "",
     }

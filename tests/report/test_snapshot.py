@@ -39,7 +39,7 @@ def test_only_an_end_after_the_last_start_ends_a_run(tmp_path):
             assert snapshot_of(tmp_path / "run").ended == ended
 
 
-def test_of_a_network_trained_again_the_last_training_counts(tmp_path):
+def test_a_network_that_was_trained_again_counts_by_its_best_training(tmp_path):
     folder = write_run(tmp_path / "run", [record(0), record(1)])
     with RunStore.open(folder) as store:
         store.append_final(final(0, status=Status.CRASHED, error="its worker died"))
@@ -48,6 +48,16 @@ def test_of_a_network_trained_again_the_last_training_counts(tmp_path):
         store.append_final(final(0, validation_accuracy=0.6, created_at=later))
     snapshot = snapshot_of(folder)
     assert [f["validation_accuracy"] for f in snapshot.finals] == [0.6, 0.5]
+
+
+def test_a_loss_of_zero_is_the_best_loss(tmp_path):
+    folder = write_run(tmp_path / "run", [record(0), record(1)])
+    with RunStore.open(folder) as store:
+        for i, loss in enumerate((0.1, 0.0)):
+            store.append_final(final(i, validation_accuracy=1.0, validation_loss=loss))
+    snapshot = snapshot_of(folder)
+    assert snapshot.winner is not None
+    assert snapshot.winner["key"] == snapshot.finals[0]["key"] == record(1).key
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
