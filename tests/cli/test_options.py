@@ -198,7 +198,7 @@ def test_a_new_setting_has_an_option_and_a_help_with_its_default(extended, name,
 
 def test_names_that_a_configuration_does_not_know_are_filled_in(extended):
     assert written(extended["among"]) == "--among str"
-    assert extended["among"].help.startswith("Some of gtn, ")
+    assert extended["among"].help.startswith("Some of gtn (")
 
 
 def test_a_setting_without_a_group_has_no_option(extended):
