@@ -1,1 +1,1 @@
-"""Speed: ratios measured side by side in one run."""
+"""Benchmarks of speed; the compared variants are measured side by side in one run."""

@@ -1,4 +1,4 @@
-"""How long the quick commands take as whole processes, beside a Python that does nothing.
+"""How long do the quick commands take, compared with a Python process that does nothing?
 
 Run with ``python -m experiments.bench.cli``.
 """
@@ -27,7 +27,7 @@ MAIN = "from gtn_nas.cli.main import main; main()"
 
 
 def write_run(folder: Path) -> None:
-    """Write a run of 1,000 candidates with made-up scores."""
+    """Write a run of 1,000 candidates with random scores."""
     rng = np.random.default_rng(0)
     trials = RandomSearch(get_space("conv_chain"), 32, seed=0).ask(CANDIDATES)
     with RunStore.create(folder, "rank_by: proxy_accuracy\n") as store:
@@ -47,14 +47,14 @@ def write_run(folder: Path) -> None:
 
 
 def seconds(arguments: list[str]) -> float:
-    """Return the wall time of one process."""
+    """Return the wall time of one Python process in seconds."""
     started = time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
     return time.perf_counter() - started
 
 
 def main() -> None:
-    """Time every command in turn, so that all meet the same disturbances."""
+    """Time the commands in turn, so that other load on the machine affects all of them alike."""
     parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as place:
         run = Path(place) / "run"

@@ -1,9 +1,9 @@
 """Do exported networks load and agree, how large are they, and is ONNX faster than PyTorch?
 
-For every search space: a search of digits whose five largest networks are fully trained for one
-epoch, and all five exported. What is measured is the exported files, as a user runs them on one
-thread: the median of forward passes that take turns. The table is
-``experiments/tables/bench_export.csv``.
+For every search space, a search on digits fully trains its five largest networks for one epoch, and
+all five are exported. The exported files are then measured on one thread, as a user would run them:
+the forward passes of PyTorch and ONNX take turns, and the table has the median of each. The table
+is ``experiments/tables/bench_export.csv``.
 
 Run with ``python -m experiments.bench.export [SPACE ...]``.
 """
@@ -34,11 +34,11 @@ from gtn_nas.spaces import SPACES
 TOP = 5
 BATCHES = (1, 32)
 LEAST_S = 2.0
-"""Seconds that the passes of one network and batch take at least."""
+"""Shortest time of measuring one network with one batch size."""
 
 
 def main() -> None:
-    """Measure the spaces that are named, and print the table."""
+    """Measure the named search spaces, and print the table."""
     arguments = parser(__doc__)
     arguments.add_argument("spaces", nargs="*", metavar="SPACE", help="all by default")
     asked = arguments.parse_args()
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def _measured(exported: Exported) -> Mapping[str, Any]:
-    """Return one row: agreement, sizes and latencies."""
+    """Return the row of one network: differences of logits, file sizes and latencies."""
     trained, folder = exported.trained, exported.folder
     row: dict[str, Any] = {
         "key": trained.architecture.key,
@@ -110,7 +110,10 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
 
 @torch.inference_mode()
 def _medians_ms(*passes: Callable[[], object]) -> list[float]:
-    """Return the median milliseconds of each pass; they take turns, so that they share luck."""
+    """Return the median milliseconds of each pass.
+
+    The passes take turns, so that other load on the machine affects all of them alike.
+    """
     for forward in passes * 3:
         forward()
     times_ms: list[list[float]] = [[] for _ in passes]

@@ -1,10 +1,11 @@
-"""How fast and how frugal is a meta-step? A plain unroll and ours, side by side in one run.
+"""How much time and memory does an outer step take, in a plain unroll and in this package?
 
-The plain one calls the generator at every inner step, with the enlarged maps made, and keeps one
-second-order graph through all steps. Both have the same learner (two convolutions of stride 2 with
-32 and 64 channels, batch normalisation, a fully connected layer), the same start (a generator that
-has learned to draw real images), the same outer optimiser and as many iterations. Every arm is a
-process of its own, so that peak memory is its own; arms take turns.
+The plain unroll calls the generator at every inner step, computes its upsampled maps in full, and
+keeps one second-order graph through all inner steps. Both arms have the same learner (two
+convolutions of stride 2 with 32 and 64 channels, batch normalisation, a fully connected layer), the
+same start (a generator that has learned to draw real images), the same outer optimiser and as many
+outer steps. Arms run one after the other, each in its own process, so that their peak memory can be
+told apart.
 
 Run with ``python -m experiments.bench.meta_training --data-dir DIR [--budget small|full]``.
 """
@@ -52,7 +53,7 @@ Step = Callable[[int], None]
 
 
 def make_learner(seed: int, weights: int | None = None) -> nn.Module:
-    """Return the learner with weights from a seed."""
+    """Return the learner with initial weights from ``weights``, or from ``seed`` if not given."""
     torch.manual_seed(seed if weights is None else weights)
     return nn.Sequential(
         nn.Conv2d(1, 32, 3, stride=2, padding=1),
@@ -67,7 +68,13 @@ def make_learner(seed: int, weights: int | None = None) -> nn.Module:
 
 
 def make_teacher(steps: int, dataset: ImageDataset, warm_start_steps: int) -> Teacher:
-    """Return a teacher that draws real images, or noise if ``warm_start_steps`` is 0."""
+    """Return a teacher whose generator has learned to draw real images.
+
+    Args:
+        steps: inner steps of its lesson.
+        dataset: the data set of the real images.
+        warm_start_steps: how long the generator learns; 0 leaves it untrained.
+    """
     torch.manual_seed(0)
     teacher = Teacher(TeacherConfig(dataset.image_shape, 10, steps, BATCH))
     teacher.step_sizes.start_at(0.1)
@@ -80,7 +87,7 @@ def make_teacher(steps: int, dataset: ImageDataset, warm_start_steps: int) -> Te
 
 
 def draw_plainly(generator: Generator, noise: Tensor, labels: Tensor) -> Tensor:
-    """Draw images as the generator's definition says, enlarged maps and all."""
+    """Return the generator's images, computed layer by layer with upsampled maps in full."""
     x = torch.cat([noise, F.one_hot(labels, 10).float()], 1)
     x = F.leaky_relu(generator.norms[0](generator.fc1(x)), LEAK)
     x = generator.fc2(x).view(-1, generator.channels, *generator.sizes[0])
@@ -92,7 +99,7 @@ def draw_plainly(generator: Generator, noise: Tensor, labels: Tensor) -> Tensor:
 
 
 def plain_step(teacher: Teacher, images: Tensor, labels: Tensor) -> Step:
-    """Return a meta-step by one graph through generator and learner at every inner step."""
+    """Return an outer step with one graph through generator and learner over all inner steps."""
     learned = [p for p in teacher.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(learned, lr=LEARNING_RATE)
     generator, noise, logits = teacher.generator, teacher.noise, teacher.label_logits
@@ -125,7 +132,7 @@ def plain_step(teacher: Teacher, images: Tensor, labels: Tensor) -> Step:
 
 
 def our_step(teacher: Teacher, images: Tensor, labels: Tensor, iterations: int) -> Step:
-    """Return the product's meta-step."""
+    """Return the outer step of this package."""
     config = MetaConfig(
         iterations, window=16, learning_rate=LEARNING_RATE, real_batch_size=REAL_BATCH
     )
@@ -134,12 +141,23 @@ def our_step(teacher: Teacher, images: Tensor, labels: Tensor, iterations: int) 
 
 
 def peak_mb() -> float:
-    """Return the process's largest resident size so far, data and libraries included, in MB."""
+    """Return this process's peak resident set size in MB, with data and libraries."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def run_arm(arm: str, steps: int, iterations: int, data_dir: Path) -> dict[str, Any]:
-    """Measure one arm in this process; accuracy only where there are iterations to learn from."""
+    """Measure one arm in this process.
+
+    Args:
+        arm: one of ``ARMS``.
+        steps: inner steps of a lesson.
+        iterations: outer steps.
+        data_dir: the folder of MNIST.
+
+    Returns:
+        The median seconds of an outer step, the peak memory in MB, and the accuracy after all outer
+        steps.
+    """
     dataset = load_dataset("mnist", data_dir=data_dir)
     images, labels = dataset.normalise(dataset.train.images[:20000]), dataset.train.labels[:20000]
     if arm != "plain":
@@ -160,7 +178,10 @@ def run_arm(arm: str, steps: int, iterations: int, data_dir: Path) -> dict[str, 
 
 
 def accuracy(teacher: Teacher, dataset: ImageDataset) -> float:
-    """Return the mean validation accuracy (0-1) of fresh learners."""
+    """Return the mean validation accuracy (0-1) of newly initialised learners.
+
+    A learner whose training is not finite counts as 0.
+    """
     validation, found = dataset.validation, []
     with torch.no_grad():
         lesson = teacher.lesson()
@@ -178,7 +199,7 @@ def accuracy(teacher: Teacher, dataset: ImageDataset) -> float:
 
 
 def in_a_process(arm: str, steps: int, iterations: int, data_dir: Path) -> dict[str, Any]:
-    """Measure one arm in a process of its own."""
+    """Measure one arm in a new process; see ``run_arm``."""
     asked = json.dumps([arm, steps, iterations, str(data_dir)])
     command = [sys.executable, "-m", __spec__.name, "--arm", asked]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -186,7 +207,7 @@ def in_a_process(arm: str, steps: int, iterations: int, data_dir: Path) -> dict[
 
 
 def main() -> None:
-    """Measure all arms and print the table, with ratios to the plain unroll."""
+    """Measure all arms and print the table, with the ratios to the plain unroll."""
     parser = with_data_dir(__doc__)
     parser.add_argument("--budget", choices=get_args(Budget), default="small")
     parser.add_argument("--arm", help=argparse.SUPPRESS)

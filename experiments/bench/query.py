@@ -1,9 +1,9 @@
-"""How long ``gtn-nas query`` takes on large runs as a whole process, and how much memory.
+"""How much time and memory does a process of ``gtn-nas query`` take on large runs?
 
-A run has 1,000,000 candidates in 500 parts. The rows are those that a search of ``conv_chain``
-records by default (its architectures, the columns of its proxies, its ranking), with made-up
-scores. Goal: ``gtn-nas query RUN --top 10 --where "params < 50000"`` in 1 s and 1 GB at most, also
-of ten runs that have as many candidates together. ``load`` is the machine's over five minutes.
+A run has 1,000,000 candidates in 500 part files. Its rows are like those of a default search of
+``conv_chain`` (architectures, columns of the proxies, ranking), with random scores. Goal: ``gtn-nas
+query RUN --top 10 --where "params < 50000"`` takes at most 1 s and 1 GB, also on ten runs with as
+many candidates together. The column ``load`` is the machine's load average over five minutes.
 
 Run with ``python -m experiments.bench.query [--budget small|full]``; ``small`` has a tenth of the
 candidates.
@@ -54,11 +54,11 @@ used = resource.getrusage(resource.RUSAGE_CHILDREN)
 cpu_s = used.ru_utime + used.ru_stime
 print(json.dumps([wall_s, cpu_s, used.ru_maxrss, done.stdout.count(b"\\n")]))
 """
-"""Runs one command and says its wall and CPU time, peak resident set, and lines of output."""
+"""Runs one command; prints its wall time, CPU time, peak resident set and lines of output."""
 
 
 def write_run(folder: Path, parts: int, seed: int) -> None:
-    """Write a run whose scores are made up, and whose rows are otherwise those of a search."""
+    """Write a run with random scores, whose rows are otherwise like those of a search."""
     rng = np.random.default_rng(seed)
     config = SearchConfig(candidates=parts * ROWS_OF_A_PART)
     pattern = _pattern()
@@ -69,7 +69,7 @@ def write_run(folder: Path, parts: int, seed: int) -> None:
 
 
 def _pattern() -> Any:
-    """Return the rows of one part as a search of ``conv_chain`` records them."""
+    """Return the rows of one part file as a search of ``conv_chain`` records them."""
     trials = RandomSearch(get_space("conv_chain"), 32, seed=0).ask(ROWS_OF_A_PART)
     records = [
         Record.of(
@@ -91,7 +91,14 @@ def _pattern() -> Any:
 
 
 def _varied(table: Any, start: int, run: str, rng: np.random.Generator) -> Any:
-    """Return the rows with keys, places, scores, sizes and times of their own."""
+    """Return a part file's rows with new keys, indices, scores, sizes and times.
+
+    Args:
+        table: rows to vary.
+        start: index of the first row in its run.
+        run: name of the run.
+        rng: source of the random values.
+    """
     count = len(table)
     places = np.arange(start, start + count)
     score = rng.random(count)
@@ -122,9 +129,9 @@ def _varied(table: Any, start: int, run: str, rng: np.random.Generator) -> Any:
 
 
 def measured(*arguments: str) -> tuple[float, float, float, bool]:
-    """Return wall and CPU seconds and peak resident set in MB of a command, and if it answered.
+    """Run one query; return its wall and CPU seconds, peak memory in MB, and whether it answered.
 
-    It refuses, in a line, what needs more memory than a query may take.
+    A query that needs more memory than allowed prints one line instead of an answer.
     """
     main = [sys.executable, "-c", "from gtn_nas.cli.main import main; main()"]
     command = [sys.executable, "-c", MEASURED, *main, "query", *arguments]
@@ -134,7 +141,7 @@ def measured(*arguments: str) -> tuple[float, float, float, bool]:
 
 
 def _times(arm: str) -> int:
-    """Return how many times as large as one run an arm's runs are together."""
+    """Return the number of candidates of an arm's runs, as a multiple of one run's."""
     return RUNS if arm.endswith("as large") else 1
 
 
@@ -148,7 +155,7 @@ def main() -> None:
         write_run(Path(place) / "run", parts, seed=0)
         for index in range(RUNS):
             write_run(Path(place) / "tenths" / f"run-{index}", parts // RUNS, seed=1 + index)
-            # The same rows in ten runs: each run is read for itself, so that changes nothing.
+            # Ten copies of one run: runs are read separately, so equal rows cost the same time.
             shutil.copytree(Path(place) / "run", Path(place) / "whole" / f"run-{index}")
         compacted = Path(shutil.copytree(Path(place) / "run", Path(place) / "compacted"))
         with RunStore.open(compacted) as store:

@@ -1,9 +1,9 @@
-"""The report of 5,000 candidates: how long it takes, how large it is, how soon it can be used.
+"""How long does a report of 5,000 candidates take, how large is it, and how fast is its page?
 
-A run of random candidates with plausible scores is written through the store. ``gtn-nas report`` is
-run on it as a process of its own, and Chromium opens the page: ``interactive_s`` is the time from
-the start of loading until table and figures are drawn, ``sort_ms`` and ``filter_ms`` are those of a
-click and of a letter until the page is drawn again. Medians of five. Run with
+A run of random candidates with plausible scores is written. ``gtn-nas report`` runs on it as its
+own process, and Chromium opens the page. ``interactive_s`` is the time from the start of loading
+until the table and the figures are drawn; ``sort_ms`` and ``filter_ms`` are the times from a click
+and from typing a letter until the page is drawn again. All times are medians of five. Run with
 ``python -m experiments.bench.report``.
 """
 
@@ -47,21 +47,21 @@ COMMAND = [sys.executable, "-c", "from gtn_nas.cli.main import main; main()", "r
 WHEN_USABLE = """window.usableMs = new Promise(done => addEventListener("DOMContentLoaded", () =>
   requestAnimationFrame(() => setTimeout(() => requestAnimationFrame(
     () => done(performance.now()))))))"""
-"""Note when the page has drawn its table and its figures for the first time."""
+"""JavaScript that notes when the page has drawn its table and figures for the first time."""
 
 UNTIL_DRAWN = """new Promise(done => {
   const from = performance.now();
   ACT;
   requestAnimationFrame(() => setTimeout(() => done(performance.now() - from)));
 })"""
-"""Do something in the page, and return the milliseconds until it is drawn."""
+"""JavaScript that does ``ACT`` and returns the milliseconds until the page is drawn again."""
 SORT = "document.querySelectorAll('.ranked thead button')[4].click()"
 FILTER = """const box = document.getElementById('filter');
   box.value = '3'; box.dispatchEvent(new Event('input'))"""
 
 
 def records(space_name: str) -> list[Record]:
-    """Return candidates as a search would leave them, some of them failed."""
+    """Return records like those of a search; about 3 % of the candidates failed."""
     space, rng = get_space(space_name), random.Random(0)
     start = datetime.now(UTC) - timedelta(seconds=COUNT * APART_S)
     sampled: dict[str, Architecture] = {}
@@ -100,7 +100,7 @@ def records(space_name: str) -> list[Record]:
 
 
 def write(folder: Path, space: str) -> None:
-    """Write the run."""
+    """Write a run with candidates, full trainings and events."""
     config = SearchConfig(space=space, candidates=COUNT, top_k=FINALS)
     about = {"image_shape": [3, 32, 32], "classes": [str(label) for label in range(10)]}
     with RunStore.create(folder, to_yaml(config)) as store:
@@ -134,7 +134,7 @@ def write(folder: Path, space: str) -> None:
 
 
 def opened(browser: Browser, file: Path) -> tuple[Page, float]:
-    """Open the page; return it, and the seconds until it can be used."""
+    """Open a report; return its page, and the seconds until everything is drawn."""
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.add_init_script(WHEN_USABLE)
     page.goto(file.as_uri())
@@ -142,12 +142,12 @@ def opened(browser: Browser, file: Path) -> tuple[Page, float]:
 
 
 def drawn_ms(page: Page, act: str) -> float:
-    """Do something in the page; return the milliseconds until it is drawn."""
+    """Run JavaScript in a page; return the milliseconds until the page is drawn again."""
     return float(page.evaluate(UNTIL_DRAWN.replace("ACT", act)))
 
 
 def measure(space: str, folder: Path) -> dict[str, object]:
-    """Report a run and open the page."""
+    """Write a run and its report, open the page, and return the row of the table."""
     write(folder, space)
     report, seconds, loads, sorts, filters = folder / "report.html", [], [], [], []
     for _ in range(REPEATS):
@@ -176,7 +176,7 @@ def measure(space: str, folder: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure what is missing and print the table."""
+    """Measure the search spaces that are not in the table yet, and print the table."""
     parser(__doc__).parse_args()
     table = Table("bench_report")
     for space in SPACES:

@@ -1,18 +1,19 @@
-"""What does the loop cost on many workers? By simulation: candidates that sleep or do nothing.
+"""What does the search loop cost on many workers? Simulated: candidates sleep or do nothing.
 
-Four raylets on this machine pretend to have 16 CPUs each. Every arm is a driver process of its own
-that joins them, so that its memory is its own, and runs the whole loop: strategy, Ray, record on
-the disk. Workers need no torch, and each record tells whether they imported it.
+Four raylets on this machine pretend to have 16 CPUs each. Every arm is its own driver process that
+joins them, so that its memory is measured alone, and runs the whole loop: strategy, Ray, records on
+the disk. Workers need no torch, and each record tells whether its worker has imported it.
 
 - no-op: wall time of a candidate that does nothing, on 1 to 64 workers (goal: 2 ms at most).
-- asleep: utilisation with candidates of 0.3 s on 1 to 64 workers (goal: 90 % with 64).
-- at work: the same on two workers of a private Ray, which keep their CPU busy (goal: 95 %).
-- memory: the driver's resident set after a tenth of all no-ops and after all of them, whose records
-  it keeps.
-- Tune: one trial of Ray Tune for each candidate that does nothing, two at once, with fresh and with
-  reused actors.
+- asleep: utilisation with candidates that sleep 0.3 s, on 1 to 64 workers (goal: 90 % with 64).
+- at work: utilisation with candidates that keep their CPU busy, on two workers of a private Ray
+  (goal: 95 %).
+- memory: the driver's resident set after a tenth of all no-op candidates and after all of them. The
+  driver keeps their records.
+- Tune: time of a Ray Tune trial that does nothing, two at once, with new and with reused actors.
 
-Run with ``python -m experiments.bench.scale [--budget small|full]``; it goes on after a kill.
+Run with ``python -m experiments.bench.scale [--budget small|full]``; started again after an
+interruption, it measures only what is missing.
 """
 
 from __future__ import annotations
@@ -45,7 +46,11 @@ Row = dict[str, object]
 
 
 def no_ops(address: str, workers: int, budget: Budget) -> Row:
-    """Return the milliseconds of a candidate that does nothing."""
+    """Return a row with the milliseconds of a candidate that does nothing.
+
+    Raises:
+        SystemExit: a worker imported torch.
+    """
     count = NO_OPS[budget]
     with connect(address), RayExecutor(Idle(), {}, workers=workers) as executor:
         records, wall_s = timed_search(executor, count)
@@ -55,17 +60,17 @@ def no_ops(address: str, workers: int, budget: Budget) -> Row:
 
 
 def naps(address: str, workers: int, budget: Budget) -> Row:
-    """Return the utilisation of workers on pretended CPUs, whose candidates sleep."""
+    """Return a row with the utilisation of workers on simulated CPUs, whose candidates sleep."""
     return _occupied(Idle(NAP_S), address, workers, budget)
 
 
 def works(address: str, workers: int, budget: Budget) -> Row:
-    """Return the utilisation of workers of a private Ray, whose candidates keep a CPU busy."""
+    """Return a row with the utilisation of a private Ray, whose candidates keep a CPU busy."""
     return _occupied(Idle(NAP_S, works=True), "local", workers, budget)
 
 
 def memory(address: str, workers: int, budget: Budget) -> Row:
-    """Return the driver's memory in MB after a tenth of the candidates and after all."""
+    """Return a row with the driver's memory in MB after a tenth of the candidates and after all."""
     count, sizes = MANY[budget], []
     started = time.perf_counter()
     with connect(address), RayExecutor(Idle(), {}, workers=workers) as executor:
@@ -82,12 +87,12 @@ def memory(address: str, workers: int, budget: Budget) -> Row:
 
 
 def tune_fresh(address: str, workers: int, budget: Budget) -> Row:
-    """Return the milliseconds of a Tune trial that does nothing, by Tune's defaults."""
+    """Return a row with the milliseconds of a Tune trial that does nothing, in a new actor."""
     return _tune(address, workers, budget, reuse=False)
 
 
 def tune_reused(address: str, workers: int, budget: Budget) -> Row:
-    """Return the same with actors that Tune uses again."""
+    """Return a row with the milliseconds of a Tune trial that does nothing, in a reused actor."""
     return _tune(address, workers, budget, reuse=True)
 
 
@@ -132,12 +137,12 @@ def _tune(address: str, workers: int, budget: Budget, reuse: bool) -> Row:
 
 
 def resident_mb() -> float:
-    """Return the resident set of this process in MB."""
+    """Return the resident set size of this process in MB."""
     return float(psutil.Process().memory_info().rss) / 1e6
 
 
 def run_arm(arm: str, workers: int, budget: Budget, address: str) -> Row:
-    """Run an arm in a process of its own; its last line is its row."""
+    """Run an arm in a new process, and return its row, which is the last line of its output."""
     command = [sys.executable, "-m", "experiments.bench.scale", "--budget", budget]
     command += ["--arm", arm, "--workers", str(workers), "--address", address]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -160,10 +165,10 @@ def main() -> None:
 
 
 def measure(budget: Budget) -> None:
-    """Start the pretended cluster and run what is missing."""
+    """Measure the missing arms on a simulated cluster, and print the table."""
     from ray.cluster_utils import Cluster
 
-    # Arms must not import these: torch would count as the driver's memory.
+    # Imported here because they import torch, which would count as memory of the arms' drivers.
     from experiments.shared.machine import machine
     from experiments.shared.tables import Table, markdown
 
@@ -198,7 +203,7 @@ COLUMNS = (
     "mb_after_all",
     "mb_at_most",
 )
-"""What arms measure; each leaves some of them empty."""
+"""Columns of measurements; each arm leaves some of them empty."""
 
 
 if __name__ == "__main__":

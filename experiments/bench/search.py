@@ -1,7 +1,7 @@
-"""The main job as a person runs it: time, memory and the winner's accuracy, five seeds.
+"""How much time and memory does a default search take, and how accurate is its winner?
 
-Runs ``gtn-nas search`` (digits, 200 candidates, top 3) as a process of its own for each seed and
-watches the whole process tree. Run with ``python -m experiments.bench.search``.
+Runs ``gtn-nas search`` (digits, 200 candidates, top 3) as its own process for each of five seeds,
+and measures the memory of the whole process tree. Run with ``python -m experiments.bench.search``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ COMMAND = [sys.executable, "-c", "from gtn_nas.cli.main import main; main()", "s
 
 
 def memory_mb(root: psutil.Process) -> float:
-    """Return what a process and all that descend from it hold in MB.
+    """Return the memory of a process and all its descendants in MB.
 
-    These are proportional set sizes: pages that processes share count once in all.
+    It is the sum of their proportional set sizes, so that shared pages count only once.
     """
     total = 0
-    with suppress(psutil.NoSuchProcess):  # the root ended a moment ago
+    with suppress(psutil.NoSuchProcess):  # the process has just ended
         for process in [root, *root.children(recursive=True)]:
             with suppress(psutil.Error):
                 total += process.memory_full_info().pss
@@ -40,7 +40,7 @@ def memory_mb(root: psutil.Process) -> float:
 
 
 def measure(seed: int, folder: Path) -> dict[str, object]:
-    """Run one search and return its row."""
+    """Run one search and return its row of the table."""
     started, peak_mb = time.perf_counter(), 0.0
     process = subprocess.Popen(
         [*COMMAND, "--seed", str(seed), "--out", str(folder)], stdout=subprocess.DEVNULL

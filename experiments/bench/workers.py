@@ -1,9 +1,10 @@
 """Are the workers busy? Utilisation in the proxy stage, and the overhead of a candidate.
 
-Utilisation: time inside candidates, divided by workers times wall time, from when the last worker
-finished its first candidate until the first worker ran out of work. Overhead: wall time of a
-candidate that does nothing, through the whole loop (strategy, Ray, record on the disk), beside the
-same loop inline. Run with ``python -m experiments.bench.workers``.
+Utilisation is the time inside candidates divided by the number of workers times the wall time. It
+is measured from when the last worker has finished its first candidate until the first worker has
+finished its last one. Overhead is the wall time of a candidate that does nothing, in the whole loop
+(strategy, executor, records on the disk), with Ray workers and inline. Run with ``python -m
+experiments.bench.workers``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ REPEATS = 3
 
 
 def main() -> None:
-    """Measure and print both."""
+    """Measure utilisation and overhead, and print the table."""
     parser(__doc__).parse_args()
     config = SearchConfig()
     evaluation = prepare(config, config.proxies)

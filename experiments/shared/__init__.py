@@ -1,1 +1,1 @@
-"""What several experiments need."""
+"""Code that several experiments use."""

@@ -1,4 +1,4 @@
-"""The command line of a script."""
+"""Command-line arguments that scripts share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def with_data_dir(description: str | None) -> argparse.ArgumentParser:
-    """Return one that asks where the images are."""
+    """Return a parser with the option ``--data-dir`` for the folder of MNIST."""
     asked = parser(description)
     asked.add_argument("--data-dir", type=Path, default=Path("data"), help="folder of MNIST")
     return asked

@@ -1,7 +1,7 @@
-"""Sixty architectures of ``conv_chain``, and what full trainings of them come to.
+"""Sixty architectures of ``conv_chain``, and their accuracies after full trainings.
 
-The architectures are random, and none was seen in meta-training. Every one is trained three times;
-the mean test accuracy is the truth that scores are compared with.
+The architectures are random and held out from meta-training. Every one is trained three times. Its
+mean test accuracy is the truth, with which scores are compared.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TRAININGS = 3
 
 
 def architectures() -> list[Architecture]:
-    """Return distinct random architectures that meta-training holds out."""
+    """Return distinct random architectures that are held out from meta-training."""
     space, seed = get_space("conv_chain"), 0
     found: dict[str, Architecture] = {}
     while len(found) < ARCHITECTURES:
@@ -38,7 +38,10 @@ def architectures() -> list[Architecture]:
 
 
 def train_all(table: Table, dataset: ImageDataset, epochs: int) -> None:
-    """Train every architecture with every seed, unless the table has it; one row each."""
+    """Train every architecture with every seed, and add a row for each training.
+
+    Trainings that are already in the table are skipped.
+    """
     task = FinalTask(get_space("conv_chain"), dataset, FinalConfig(epochs=epochs))
     for seed in range(TRAININGS):
         for index, architecture in enumerate(architectures()):
@@ -61,7 +64,7 @@ def train_all(table: Table, dataset: ImageDataset, epochs: int) -> None:
 
 
 def column(table: Table, name: str, seeds: int = TRAININGS) -> np.ndarray:
-    """Return a column as ``(seeds, architectures)``, in the order of ``architectures``."""
+    """Return a column of a table as an array ``(seeds, n)``, in the order of ``architectures``."""
     values = {(row["key"], int(row["seed"])): float(row[name]) for row in table.rows}
     keys = [architecture.key for architecture in architectures()]
     return np.array([[values[key, seed] for key in keys] for seed in range(seeds)])
@@ -80,6 +83,10 @@ def write_means(table: Table, path: Path) -> None:
 
 
 def agreement(truths: np.ndarray) -> float:
-    """Return the mean Spearman correlation of two single trainings; ``(trainings, n)``."""
+    """Return the mean Spearman correlation of all pairs of trainings.
+
+    Args:
+        truths: test accuracies, ``(trainings, n)``.
+    """
     pairs = combinations(range(len(truths)), 2)
     return float(np.mean([spearman(truths[a], truths[b]) for a, b in pairs]))

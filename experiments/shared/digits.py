@@ -1,4 +1,4 @@
-"""What the experiments on digits share: the teacher that ships, and real batches beside it."""
+"""Code that the experiments on digits share: the shipped teacher, and lessons of real batches."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LessonFor = Callable[[int], Lesson]
 
 
 class Digits:
-    """The data set, held-out ``conv_chain`` learners, and the teacher with the sizes of its lesson.
+    """The digits data set, its shipped teacher, and held-out ``conv_chain`` learners.
 
     Attributes:
-        teacher: that ships.
-        header: of its artefact.
-        dataset: digits.
-        sampler: makes a learner that no meta-training has seen, by its seed.
-        images: of the training split, normalised, ``(n, 1, 8, 8)``.
+        teacher: the shipped teacher.
+        header: the header of its artefact.
+        dataset: the digits data set.
+        sampler: makes a learner from a seed, with an architecture held out from meta-training.
+        images: the training images, normalised, ``(n, 1, 8, 8)``.
     """
 
     def __init__(self) -> None:
@@ -50,13 +50,25 @@ class Digits:
         self.images = self.dataset.normalise(self.dataset.train.images)
 
     def accuracies(self, lesson_for: LessonFor, purpose: str, split: str) -> list[float]:
-        """Return the accuracy (0-1) of each of 20 fresh learners; ``purpose`` decides which."""
+        """Return the accuracies (0-1) of ``LEARNERS`` newly initialised learners.
+
+        Args:
+            lesson_for: returns the lesson of a learner, by its seed.
+            purpose: determines the seeds; another purpose gives other learners.
+            split: the split that they are scored on.
+        """
         seeds = [derived_seed("digits teacher", purpose, i) for i in range(LEARNERS)]
         images = getattr(self.dataset, split)
         return lesson_accuracies(lesson_for, self.sampler, self.dataset, images, seeds)
 
     def real_batches(self, rate: float, momentum: float, schedule: str) -> LessonFor:
-        """Return as many real batches as the teacher has, with the given step sizes."""
+        """Return lessons of as many real batches as the teacher's lesson has.
+
+        Args:
+            rate: learning rate of the first step.
+            momentum: momentum of every step.
+            schedule: ``constant``, or ``cosine`` for a rate that falls by half a cosine.
+        """
         steps = self.header.inner_steps
         fall = 0.5 * (1 + torch.cos(math.pi * torch.arange(steps) / steps))
         rates = rate * (fall if schedule == "cosine" else torch.ones(steps))
@@ -70,7 +82,10 @@ class Digits:
         )
 
     def tuned(self) -> tuple[float, float, str]:
-        """Return the rate, momentum and schedule that suit 20 other learners best."""
+        """Return the rate, momentum and schedule of the best mean validation accuracy.
+
+        They are chosen on other learners than those that measure.
+        """
 
         def validation(choice: tuple[float, float, str]) -> float:
             found = self.accuracies(self.real_batches(*choice), "tuning", "validation")

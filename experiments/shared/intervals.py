@@ -1,4 +1,4 @@
-"""How sure a mean is."""
+"""Confidence intervals of means."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESAMPLES = 2000
 
 
 def mean_with_interval(values: Sequence[float]) -> Interval:
-    """Return the mean of two or more values with its 95 % percentile interval."""
+    """Return the mean of two or more values with its 95 % bootstrap percentile interval."""
     found = bootstrap(
         (np.array(values),), np.mean, n_resamples=RESAMPLES, method="percentile", rng=0
     ).confidence_interval

@@ -1,4 +1,4 @@
-"""Families of learners beside the product's search spaces, for what the experiments compare."""
+"""Search spaces of learners that only the experiments use."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from gtn_nas.spaces.conv_chain_layers import Classifier, ConvBlock
 
 
 class TwoConvs(SearchSpace):
-    """The paper's MNIST learners: two convolutions of drawn widths and a fully connected layer.
+    """The paper's MNIST learners: two convolutions of random widths and a fully connected layer.
 
     Both convolutions are weight-normalised and followed by mean-only batch normalisation (Such et
-    al. 2019, arXiv 1912.07768, section 3.4); they halve the resolution by their stride.
+    al. 2019, arXiv 1912.07768, section 3.4). Each halves the resolution by its stride.
     """
 
     name = "two_convs"
     norm = "weight_norm"
-    # Multiples of 16, as the library's convolutions are half as fast for widths between.
+    # Multiples of 16, since torch's convolutions are half as fast for other widths.
     choices = MappingProxyType({"width_1": (16, 32), "width_2": (32, 48, 64, 80)})
 
     def build(
@@ -55,14 +55,14 @@ class TwoConvs(SearchSpace):
 
 
 class TwoConvsBatchNorm(TwoConvs):
-    """The same with batch normalisation alone: the ablation of weight normalisation."""
+    """``TwoConvs`` with batch normalisation only: the ablation of weight normalisation."""
 
     name = "two_convs_batch_norm"
     norm = "batch_norm"
 
 
 class Perceptron(SearchSpace):
-    """Multilayer perceptrons of one to three hidden layers."""
+    """Multilayer perceptrons with one to three hidden layers."""
 
     name = "perceptron"
     choices = MappingProxyType(
@@ -96,7 +96,7 @@ class Perceptron(SearchSpace):
 
 
 class FlattenChains(ConvChain):
-    """The ``conv_chain`` networks that end in a fully connected layer over the whole map."""
+    """The ``conv_chain`` networks that end in a fully connected layer over the flattened map."""
 
     name = "flatten_chains"
     choices = MappingProxyType({**ConvChain.choices, "head": ("flatten",)})
@@ -110,10 +110,10 @@ class PooledChains(ConvChain):
 
 
 class CheapChains(ConvChain):
-    """``conv_chain`` networks that stride early, of two to five layers and 16 or 32 channels.
+    """``conv_chain`` networks with strides, two to five layers, and 16 or 32 channels.
 
-    A meta-gradient of one costs a third of that of the whole space's average. The name is that of
-    the whole space, so that keys are equal and what is held out there is held out here.
+    A meta-gradient of such a network costs a third of the average in the whole space. ``name`` is
+    that of the whole space, so that keys are equal and the same architectures are held out.
     """
 
     choices = MappingProxyType(
@@ -135,9 +135,10 @@ FAMILIES: Mapping[str, SearchSpace] = {
 
 
 class Mixture(SearchSpace):
-    """All families but one; each is drawn as often as any other.
+    """All families except ``without``; each is sampled equally often.
 
-    Choices carry the name of their family; those of the families that were not drawn are inactive.
+    The names of choices begin with their family. The choices of the families that were not sampled
+    are inactive.
     """
 
     name = "mixture"
@@ -153,7 +154,7 @@ class Mixture(SearchSpace):
         self.choices = {"family": tuple(self.families), **inner}
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Keep the drawn family's active choices."""
+        """Keep only the active choices of the sampled family."""
         name = str(architecture.choices["family"])
         inner = self._inner(name, architecture)
         kept = {f"{name}.{choice}": value for choice, value in inner.choices.items()}
@@ -166,7 +167,7 @@ class Mixture(SearchSpace):
         num_classes: int,
         scale: Scale = "proxy",
     ) -> nn.Module:
-        """Build the drawn family's network."""
+        """Build the network of the sampled family; see ``SearchSpace.build``."""
         name = str(architecture.choices["family"])
         inner = self._inner(name, architecture)
         return self.families[name].build(inner, input_shape, num_classes, scale)
@@ -178,28 +179,28 @@ class Mixture(SearchSpace):
 
 
 class WithoutTwoConvs(Mixture):
-    """All but the paper's family."""
+    """All families except the paper's two convolutions."""
 
     name = "without_two_convs"
     without = "two convolutions"
 
 
 class WithoutFlattenChains(Mixture):
-    """All but the chains with a flattened head."""
+    """All families except the chains with a flattened head."""
 
     name = "without_flatten_chains"
     without = "chains, flattened"
 
 
 class WithoutPooledChains(Mixture):
-    """All but the chains with a globally pooled head."""
+    """All families except the chains with a globally pooled head."""
 
     name = "without_pooled_chains"
     without = "chains, globally pooled"
 
 
 class WithoutPerceptrons(Mixture):
-    """All but the perceptrons."""
+    """All families except the perceptrons."""
 
     name = "without_perceptrons"
     without = "perceptrons"

@@ -1,8 +1,9 @@
-"""What the MNIST experiments share: two budgets, meta-training that goes on after a kill, scores.
+"""Code that the MNIST experiments share: two budgets, resumable meta-training, accuracies.
 
-``small`` proves an experiment on two cores in minutes, with images of 14 pixels a side, shorter
-lessons and fewer steps; ``full`` is the claim. Every meta-training checkpoints itself under
-``checkpoints/`` and goes on from there when its experiment is started again.
+The budget ``small`` tries an experiment on two cores in minutes, with images of 14 x 14 pixels,
+shorter lessons and fewer outer steps; the claims are about the budget ``full``. Every meta-training
+writes a checkpoint under ``checkpoints/``, and continues from it when its experiment is started
+again.
 """
 
 from __future__ import annotations
@@ -45,19 +46,26 @@ SplitName = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class Options:
-    """What every MNIST experiment is asked on its command line."""
+    """The command-line options of every MNIST experiment.
+
+    Attributes:
+        data_dir: the folder of MNIST.
+        budget: ``small`` or ``full``.
+    """
 
     data_dir: Path
     budget: Budget
 
     def config(self, name: str, **values: Any) -> PretrainConfig:
-        """Return the meta-training of an arm, of the size that the budget allows.
+        """Return the configuration of an arm's meta-training, with the sizes of the budget.
 
         Args:
-            name: of its artefact; what is no letter, digit, ``-`` or ``_`` becomes ``_``.
-            values: settings beside those of the budget.
+            name: name of its artefact; other characters than letters, digits, ``-`` and ``_``
+                become ``_``.
+            values: further settings, which override those of the budget.
         """
-        # This family bears larger steps, and whole lessons, than ``conv_chain`` does.
+        # With this family, meta-training is stable at larger outer steps and longer windows
+        # than with ``conv_chain``.
         sizes: dict[str, Any] = {"channels": 32, "learning_rate": 0.003, "window": 32}
         if self.budget == "small":
             sizes |= {"image_size": 14, "inner_steps": 16, "window": 16, "batch_size": 64}
@@ -71,13 +79,13 @@ class Options:
         return PretrainConfig.model_validate(shared | sizes | values)
 
     def dataset(self) -> ImageDataset:
-        """Load MNIST at the size of the budget."""
+        """Load MNIST at the image size of the budget."""
         size = 14 if self.budget == "small" else None
         return load_dataset("mnist", data_dir=self.data_dir, image_size=size)
 
 
 def options(description: str | None) -> Options:
-    """Read the command line; everything runs on one thread, so that arms can run side by side."""
+    """Read the command line, and set torch to one thread, so that arms can run side by side."""
     parser = with_data_dir(description)
     parser.add_argument("--budget", choices=get_args(Budget), default="small")
     given = parser.parse_args()
@@ -86,7 +94,7 @@ def options(description: str | None) -> Options:
 
 
 def meta_train(run: Pretraining) -> Pretraining:
-    """Take the outer steps that are left, telling of every hundredth."""
+    """Take the remaining outer steps, and print every hundredth."""
     for progress in run.run():
         if progress.stage == "meta-training" and progress.done % 100 == 0:
             print(f"{run.out}: {progress}", flush=True)
@@ -94,12 +102,17 @@ def meta_train(run: Pretraining) -> Pretraining:
 
 
 def meta_trained(config: PretrainConfig) -> Pretraining:
-    """Meta-train to the end, from the last checkpoint if there is one."""
+    """Meta-train to the end, from the checkpoint if there is one."""
     return meta_train(Pretraining(config, resume=None))
 
 
 def set_outer_loop(run: Pretraining, **meta: Any) -> None:
-    """Give a meta-training other settings of its outer loop, those of ``MetaConfig``."""
+    """Change settings of a meta-training's outer loop.
+
+    Args:
+        run: the meta-training, which must not have begun its outer steps.
+        meta: the new values, by the field names of ``MetaConfig``.
+    """
     old = run.trainer
     config = replace(old.config, **meta)
     run.trainer = MetaTrainer(
@@ -108,7 +121,7 @@ def set_outer_loop(run: Pretraining, **meta: Any) -> None:
 
 
 def headline_lesson(asked: Options) -> Lesson:
-    """Return the lesson of the headline's teacher, meta-trained if there is no artefact yet."""
+    """Return the lesson of ``mnist_headline``'s teacher, which is meta-trained if it is missing."""
     config = asked.config("mnist-headline")
     path = config.out
     assert isinstance(path, Path)  # noqa: S101  (set above)
@@ -121,14 +134,14 @@ def headline_lesson(asked: Options) -> Lesson:
 
 @dataclass(frozen=True)
 class FixedLearner:
-    """One architecture, with fresh weights from each seed."""
+    """Makes learners of one architecture, with initial weights from a seed."""
 
     space: SearchSpace
     architecture: Architecture
     dataset: ImageDataset
 
     def __call__(self, seed: int) -> nn.Module:
-        """Build the network."""
+        """Build the network with the weights of a seed."""
         torch.manual_seed(seed)
         shape, classes = self.dataset.image_shape, self.dataset.num_classes
         return self.space.build(self.architecture, shape, classes, "proxy")
@@ -148,16 +161,25 @@ def accuracies(
     count: int,
     purpose: str = "measure",
 ) -> list[float]:
-    """Return the accuracy (0-1) of so many fresh learners; ``purpose`` decides which."""
+    """Return the accuracies (0-1) of newly initialised learners.
+
+    Args:
+        lesson_for: returns the lesson of a learner, by its seed.
+        learner: makes a learner from a seed.
+        dataset: the data set.
+        split: the split that the learners are scored on.
+        count: number of learners.
+        purpose: determines the seeds; another purpose gives other learners.
+    """
     seeds = [derived_seed("mnist", purpose, i) for i in range(count)]
     return lesson_accuracies(lesson_for, learner, dataset, getattr(dataset, split), seeds)
 
 
 class RealSteps:
-    """Lessons of real batches.
+    """Makes lessons of real batches.
 
     Args:
-        dataset: whose training images they are of.
+        dataset: the data set whose training images are used.
         batch_size: images in a batch.
     """
 
@@ -166,7 +188,13 @@ class RealSteps:
         self.images = dataset.normalise(dataset.train.images)
 
     def lessons(self, steps: int, rate: float, momentum: float) -> LessonFor:
-        """Return lessons whose rate falls from ``rate`` by half a cosine."""
+        """Return lessons with a constant momentum, whose rate falls from ``rate`` by half a cosine.
+
+        Args:
+            steps: batches in a lesson.
+            rate: learning rate of the first step.
+            momentum: momentum of every step.
+        """
         rates = rate * cosine(steps)
         momenta = torch.full((steps,), momentum)
 
@@ -184,7 +212,16 @@ class RealSteps:
         count: int,
         momenta: Sequence[float] = MOMENTA,
     ) -> tuple[float, float]:
-        """Return the rate and momentum that suit ``count`` other learners best, by validation."""
+        """Return the rate and momentum of the best mean validation accuracy.
+
+        They are chosen on ``count`` other learners than those that measure.
+
+        Args:
+            steps: batches in a lesson.
+            learner: makes a learner from a seed.
+            count: number of learners.
+            momenta: the momenta to try.
+        """
 
         def score(choice: tuple[float, float]) -> float:
             lessons = self.lessons(steps, *choice)
@@ -196,12 +233,12 @@ class RealSteps:
 
 
 def fixed(lesson: Lesson) -> LessonFor:
-    """Return what gives the same lesson to every learner."""
+    """Return a function that gives the same lesson to every learner."""
     return lambda seed: lesson
 
 
 def summary(values: Sequence[float]) -> str:
-    """Return mean, standard deviation and worst, in per cent."""
+    """Return the mean, standard deviation and minimum of accuracies as text, in per cent."""
     array = np.array(values)
     spread = array.std(ddof=1) if len(array) > 1 else 0.0
     return f"{array.mean():.2%} (sd {spread:.2%}, worst {array.min():.2%})"

@@ -1,4 +1,4 @@
-"""Tables of results that survive a kill, and how they are printed."""
+"""Tables of results in CSV files, and printing them as Markdown."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Table:
     """A CSV file of results; every row is on the disk when ``add`` returns.
 
     Args:
-        name: file name without ending: that of the script that fills the table, with ``bench_``
-            before it for a script of ``experiments/bench``.
-        folder: where the file is.
+        name: file name without its extension: the name of the script that fills the table, with
+            ``bench_`` before it for a script of ``experiments/bench``.
+        folder: the folder of the file.
     """
 
     def __init__(self, name: str, folder: Path = TABLES) -> None:
@@ -30,7 +30,7 @@ class Table:
                 self.rows = list(csv.DictReader(file))
 
     def has(self, **values: object) -> bool:
-        """Tell whether a row with these values is there."""
+        """Tell whether the table has a row with these values."""
         return bool(self.where(**values))
 
     def where(self, **values: object) -> list[dict[str, str]]:
@@ -39,7 +39,7 @@ class Table:
         return [row for row in self.rows if wanted.items() <= row.items()]
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Append a row; all rows have the columns of the first."""
+        """Append a row; it must have the same columns as the first row."""
         new = not self.path.exists()
         with self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, list(row), lineterminator="\n")
@@ -51,7 +51,12 @@ class Table:
         self.rows.append(_as_text(row))
 
     def replace(self, rows: Iterable[Mapping[str, Any]], **values: object) -> None:
-        """Put rows in the place of all that have these values: a measurement was repeated."""
+        """Replace all rows that have these values, e.g. when a measurement was repeated.
+
+        Args:
+            rows: the new rows.
+            values: the values, by column, that the replaced rows have.
+        """
         old = self.where(**values)
         self.rows = [row for row in self.rows if row not in old]
         self.rows += [_as_text(row) for row in rows]
@@ -74,5 +79,5 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def with_ends(found: Interval, form: str = ".3f") -> str:
-    """Return a value and the ends of its interval as text: ``0.871 (0.855 to 0.885)``."""
+    """Return a value and the ends of its interval as text, e.g. ``0.871 (0.855 to 0.885)``."""
     return f"{found.value:{form}} ({found.low:{form}} to {found.high:{form}})"

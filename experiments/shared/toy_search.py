@@ -1,6 +1,6 @@
-"""Whole searches of candidates that need no torch: they do nothing, or take a given time.
+"""Searches for the benchmarks of workers, whose candidates do nothing or take a given time.
 
-What benchmarks of workers share; nothing here imports torch, so that workers need not.
+Nothing here imports torch, so that workers need not import it either.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from gtn_nas.trial import Arrays, Evaluate, Record, Status, Trial
 
 @dataclass(frozen=True)
 class Timed:
-    """Wraps a factory: records say when their candidate began and ended."""
+    """Wraps a factory, so that records tell when their candidate began and ended."""
 
     factory: EvaluatorFactory
 
     def __call__(self, arrays: Arrays) -> Evaluate:
-        """Make the function that scores and times."""
+        """Return the function that evaluates a trial and adds the times to its record."""
         evaluate = self.factory(arrays)
 
         def timed(trial: Trial) -> Record:
@@ -41,18 +41,20 @@ class Timed:
 
 @dataclass(frozen=True)
 class Idle:
-    """Makes candidates that take a time, asleep or at work, and tell whether torch was imported.
+    """Makes an evaluator that waits or keeps its CPU busy, instead of scoring a network.
+
+    Its records tell whether the worker has imported torch.
 
     Attributes:
-        seconds: how long one takes.
-        works: whether it keeps its CPU busy meanwhile.
+        seconds: how long one candidate takes.
+        works: whether the evaluator keeps its CPU busy; otherwise it sleeps.
     """
 
     seconds: float = 0.0
     works: bool = False
 
     def __call__(self, arrays: Arrays) -> Evaluate:
-        """Make the function that does as good as nothing."""
+        """Return the function that evaluates a trial."""
 
         def evaluate(trial: Trial) -> Record:
             until = time.perf_counter() + self.seconds
@@ -68,7 +70,7 @@ class Idle:
 
 
 def search(executor: Executor, candidates: int) -> Iterator[Record]:
-    """Run the whole loop (strategy, executor, record on the disk) in a folder that goes."""
+    """Run a whole search (strategy, executor, records on the disk) in a temporary folder."""
     space = get_space("conv_chain")
     with tempfile.TemporaryDirectory() as place, RunStore.create(Path(place) / "run", "") as store:
         strategy = RandomSearch(space, 32, seed=0)
@@ -79,7 +81,7 @@ def search(executor: Executor, candidates: int) -> Iterator[Record]:
 
 
 def timed_search(executor: Executor, candidates: int) -> tuple[list[Record], float]:
-    """Run the loop and return the records and the seconds from the first record to the last."""
+    """Run a search; return its records, and the seconds from the first record to the last."""
     records, started = [], 0.0
     for record in search(executor, candidates):
         started = started or time.perf_counter()
@@ -88,9 +90,13 @@ def timed_search(executor: Executor, candidates: int) -> tuple[list[Record], flo
 
 
 def utilisation(records: Iterable[Record]) -> tuple[float, float]:
-    """Return the share (0-1) of the workers' time that was inside candidates, and those per second.
+    """Return the share (0-1) of the workers' time inside candidates, and candidates per second.
 
-    From when the last worker finished its first candidate until the first ran out of work.
+    Both are measured from when the last worker has finished its first candidate until the first
+    worker has finished its last one.
+
+    Args:
+        records: the records of evaluators wrapped by ``Timed``.
     """
     spans = defaultdict(list)
     for record in records:

@@ -1,1 +1,1 @@
-"""Claims: one claim, one script, one table of its name."""
+"""Tests of claims: each claim has one script, and one table of the same name."""

@@ -1,13 +1,13 @@
-"""What does a curriculum add? The paper's ablation on MNIST, beside three controls.
+"""What does a curriculum add? The paper's ablation on MNIST, with three controls.
 
-Each arm is meta-trained on the paper's learner family with a few seeds and equal outer steps; ten
-initialisations of the learner with 32 and 64 channels are then taught and tested. Controls: the
-noise stays as it was drawn, pixels are learned without a generator, and real batches of which only
-the step sizes are learned. The paper's order is none < all shuffled <= shuffled batch < full
-(figure 4b of arXiv 1912.07768).
+Each arm is meta-trained on the paper's learner family, with a few seeds and equally many outer
+steps. Ten initialisations of the learner with 32 and 64 channels are then taught and tested. The
+controls are: the random noise is not learned; pixels are learned without a generator; and real
+batches, of which only the step sizes are learned. The paper's order of accuracies is none < all
+shuffled <= shuffled batch < full (figure 4b of arXiv 1912.07768).
 
 Run with ``python -m experiments.studies.curriculum_ablation --data-dir DIR [--budget small|full]``;
-it goes on after a kill.
+it can be interrupted and started again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ARMS = (*reversed(get_args(Curriculum)), "real_data")
 
 
 def main() -> None:
-    """Meta-train what is missing, then print the table."""
+    """Meta-train and measure the arms that are not in the table yet, then print the table."""
     asked = options(__doc__)
     dataset, table = asked.dataset(), Table("curriculum_ablation")
     learner = paper_learner(dataset)
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def rows(table: Table, budget: str) -> list[list[object]]:
-    """Return one line for each arm: mean over seeds."""
+    """Return one line for each arm: its mean over seeds with interval, and the worst accuracy."""
     lines: list[list[object]] = []
     for arm in ARMS:
         own = table.where(budget=budget, arm=arm)

@@ -1,12 +1,13 @@
-"""How good is the shipped digits teacher? Beside two controls that use real images instead.
+"""How good is the shipped digits teacher, compared with two controls that use real images?
 
-Twenty ``conv_chain`` learners that no meta-training has seen take 32 steps on the teacher's batches
-and are scored on the test split. The controls take 32 steps on as many real images: with a learning
-rate, schedule and momentum chosen on 20 other learners (by validation accuracy), and with a
-per-step learning rate and momentum that were meta-learned as the teacher's were.
+Twenty ``conv_chain`` learners, held out from meta-training, take 32 steps on the teacher's batches
+and are scored on the test split. The controls take 32 steps on as many real images. One has a
+learning rate, schedule and momentum chosen on 20 other learners by validation accuracy; the other
+has a per-step learning rate and momentum that were meta-learned like the teacher's.
 
-Run with ``python -m experiments.studies.digits_teacher``; the meta-learned control (about 8 minutes
-on one core) checkpoints itself under ``checkpoints/`` and goes on after a kill.
+Run with ``python -m experiments.studies.digits_teacher``. Meta-learning the second control takes
+about 8 minutes on one core. It writes a checkpoint under ``checkpoints/``, and continues from it
+when it was interrupted.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from gtn_nas.config.pretrain import PretrainConfig
 from gtn_nas.pretraining.pretraining import Pretraining
 
 CONTROL_ITERATIONS = 500
-"""Fewer than the teacher's, since 64 numbers are learned: the accuracy stands still from 100 on."""
+"""Fewer outer steps than the teacher's: only 64 numbers are learned, and the accuracy does not
+improve after 100."""
 CONTROL = Path("checkpoints/digits-real_data.safetensors")
 
 
 def meta_learned(digits: Digits) -> LessonFor:
-    """Meta-learn step sizes for real batches."""
+    """Meta-learn step sizes for real batches; return the lessons of real batches with them."""
     config = PretrainConfig(
         dataset="digits",
         space="conv_chain",
@@ -49,7 +51,7 @@ def meta_learned(digits: Digits) -> LessonFor:
 
 
 def row(name: str, accuracies: Sequence[float]) -> list[object]:
-    """Return one line of the table."""
+    """Return an arm's line of the printed table."""
     found = mean_with_interval(accuracies)
     interval = f"{found.low:.2%} to {found.high:.2%}"
     return [
@@ -62,7 +64,7 @@ def row(name: str, accuracies: Sequence[float]) -> list[object]:
 
 
 def main() -> None:
-    """Measure, print the table and keep every learner's accuracy."""
+    """Measure all arms, save every learner's accuracy, and print the table."""
     parser(__doc__).parse_args()
     torch.set_num_threads(1)
     digits = Digits()

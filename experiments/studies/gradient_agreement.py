@@ -1,10 +1,11 @@
-"""How much do two learners agree on what a teacher should change?
+"""How much do the meta-gradients of different learners agree?
 
-Some learners of ``CheapChains`` are taught by one teacher, with fresh weights and real images each,
-and their meta-gradients are compared. The shared part is the squared norm of their mean over the
-mean of their squared norms, without the bias of finite numbers: one over it is the number of
-learners that an outer step would want. It is told for the learned noise and the generator's second
-layer, at several multiples of the learners' rates, for whole lessons and their second halves.
+Several learners of ``CheapChains`` are taught by one teacher, each with its own initial weights and
+real images, and their meta-gradients are compared. The shared part is the squared norm of the mean
+gradient divided by the mean of the squared norms, without the bias of a finite number of learners.
+Its inverse is the number of learners that an outer step should average over. It is measured for the
+learned noise and for the generator's second layer, at several multiples of the inner learning
+rates, for whole lessons and for their second halves.
 
 Run with ``python -m experiments.studies.gradient_agreement --data-dir DIR [--teacher NAME]``.
 """
@@ -31,14 +32,14 @@ MULTIPLES = (1.0, 0.5, 0.25)
 
 
 def shared_part(gradients: list[Tensor]) -> float:
-    """Return the mean cosine of different gradients, which may come out below zero."""
+    """Return the mean cosine of all pairs of different gradients, which may be negative."""
     unit = torch.stack([g.flatten() / g.norm() for g in gradients])
     cosines, count = unit @ unit.T, len(gradients)
     return float((cosines.sum() - cosines.diag().sum()) / (count * (count - 1)))
 
 
 def main() -> None:
-    """Compare gradients and print the table."""
+    """Compare meta-gradients and print the table."""
     parser = with_data_dir(__doc__)
     parser.add_argument("--teacher", default="mnist-conv_chain")
     asked = parser.parse_args()
@@ -49,7 +50,7 @@ def main() -> None:
     images, labels = dataset.train.images, dataset.train.labels
     sampler = LearnerSampler(CheapChains(), dataset.image_shape, 10, torch.device("cpu"))
     generator, noise = teacher.generator, teacher.noise
-    # Only other curricula lack one of the two; mypy cannot know that.
+    # A teacher with a full curriculum has both; this tells the type checker.
     assert generator is not None and noise is not None  # noqa: S101, PT018
     learned = [noise, generator.fc2.parametrizations.weight.original1]
     drawn, table, rows = teacher.lesson(), Table("gradient_agreement"), []

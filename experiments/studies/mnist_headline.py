@@ -1,12 +1,12 @@
 """The paper's MNIST result: 32 SGD steps on synthetic images, each seen once.
 
-A teacher is meta-trained on the paper's learner family (two convolutions of drawn widths and a
-fully connected layer); ten initialisations of the one with 32 and 64 channels are then taught and
-tested. Beside it: how many steps on real batches, with tuned rate and momentum, the same accuracy
-takes, and what either costs in milliseconds.
+A teacher is meta-trained on the paper's learner family (two convolutions of random widths and a
+fully connected layer). Ten initialisations of the learner with 32 and 64 channels are then taught
+and tested. For comparison, the study finds how many steps on real batches, with tuned rate and
+momentum, reach the same accuracy, and measures the time of both in milliseconds.
 
 Run with ``python -m experiments.studies.mnist_headline --data-dir DIR [--budget small|full]``; it
-goes on after a kill.
+can be interrupted and started again.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from gtn_nas.teacher.inner_loop import score, teach
 
 INITIALISATIONS = 10
 SCORED = 2000
-"""Validation images that a candidate is scored on."""
+"""Validation images in the measurement of time."""
 REAL_STEPS = (32, 64, 128, 256, 512, 1024)
 
 
 def cost_ms(lesson_for: LessonFor, learner: FixedLearner, dataset: ImageDataset) -> float:
-    """Return the median milliseconds of teaching and of scoring validation images."""
+    """Return the median milliseconds of teaching a learner and scoring it on ``SCORED`` images."""
     images = dataset.normalise(dataset.validation.images[:SCORED])
     labels, calibration = dataset.validation.labels[:SCORED], dataset.calibration_images()
     times_ms = []

@@ -1,12 +1,13 @@
-"""How good is the MNIST teacher that ships, for architectures it never saw?
+"""How good is the shipped MNIST teacher for held-out architectures?
 
-Thirty ``conv_chain`` learners that no meta-training has seen, of all heads and normalisations, take
-32 steps on the teacher's batches and are scored on the test split. Beside them the same networks
-after 32 steps on real batches and after one real epoch, each with a learning rate and momentum
-tuned on other learners (the epoch's rate alone, with momentum 0.5).
+Thirty ``conv_chain`` learners, held out from meta-training, with all kinds of heads and
+normalisations, take 32 steps on the teacher's batches and are scored on the test split. For
+comparison, the same learners take 32 steps on real batches, or one epoch of real batches. The
+learning rate and momentum of real batches are tuned on other learners; for the epoch, only the rate
+is tuned, and the momentum is 0.5.
 
-Run with ``python -m experiments.studies.mnist_teacher --data-dir DIR [--teacher FILE]``; it goes on
-after a kill.
+Run with ``python -m experiments.studies.mnist_teacher --data-dir DIR [--teacher FILE]``; it can be
+interrupted and started again.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from gtn_nas.teacher.artifact import load_teacher, resolve_teacher
 
 LEARNERS, TUNING = 30, 6
 FEW = 32
-"""Steps that are cheap enough to tune the momentum for, and on more learners."""
+"""Up to so many steps, the momentum is tuned too, and more learners are used for tuning."""
 
 
 def main() -> None:
-    """Measure what is missing, print the table and keep every learner's accuracy."""
+    """Measure the arms that are not in the table yet, learner by learner, and print the table."""
     parser = with_data_dir(__doc__)
     parser.add_argument("--teacher", default="mnist-conv_chain")
     asked = parser.parse_args()
@@ -62,7 +63,7 @@ def main() -> None:
 
 
 def real_lessons(real: RealSteps, steps: int, learner: SampleLearner) -> LessonFor:
-    """Return tuned lessons of real batches."""
+    """Return lessons of real batches with a tuned rate and momentum."""
     few = steps <= FEW
     choice = real.tuned(steps, learner, TUNING if few else 2, MOMENTA if few else (0.5,))
     print(f"{steps} real steps: rate {choice[0]}, momentum {choice[1]}")

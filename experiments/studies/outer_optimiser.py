@@ -1,10 +1,11 @@
 """Which outer optimiser makes the better teacher? One change at a time, three seeds each.
 
-MNIST at the small budget (14 x 14 pixels, 16 steps of 64 images, 300 outer steps, whose rates rise
-and then fall by a cosine), the learner of 32 and 64 channels, six initialisations on 5,000
-validation images. Beside the teacher as it stands, a moving average of the whole teacher is
-examined. Run with ``python -m experiments.studies.outer_optimiser --data-dir DIR
-[--budget small|full]``; it goes on after a kill.
+The small budget has MNIST at 14 x 14 pixels, 16 inner steps of 64 images, and 300 outer steps,
+whose rates rise and then fall by a cosine. A teacher is measured by the accuracy of six
+initialisations of the learner with 32 and 64 channels on 5,000 validation images. A moving average
+of the teacher's parameters is measured as well. Run with ``python -m
+experiments.studies.outer_optimiser --data-dir DIR [--budget small|full]``; it can be interrupted
+and started again.
 """
 
 from __future__ import annotations
@@ -38,21 +39,21 @@ SEEDS = (0, 1, 2)
 ITERATIONS = {"small": 300, "full": 400}
 EXAMINED = (50, 100, 150, 200, 300, 400)
 AVERAGE = 0.97
-"""Decay of the moving average of the teacher, in its long run."""
+"""Decay of the moving average of the teacher; it is lower in the first steps."""
 RATES = ("learning_rate", "noise_learning_rate", "label_learning_rate", "step_size_learning_rate")
 SLOW = (0.9, 0.999)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What an arm has different from today's recipe.
+    """The differences of an arm from the current recipe.
 
     Attributes:
-        scale: factor of all four outer rates.
-        betas: of Adam.
-        meta: other settings of ``MetaConfig``.
-        factors: further factors of single rates.
-        eps: of Adam.
+        scale: factor of all four outer learning rates.
+        betas: Adam's betas.
+        meta: settings of ``MetaConfig`` that differ.
+        factors: further factors of single outer learning rates, by name.
+        eps: Adam's epsilon.
     """
 
     scale: float = 1.0
@@ -62,7 +63,7 @@ class Arm:
     eps: float = 1e-8
 
     def apply(self, run: Pretraining) -> None:
-        """Give a meta-training this arm's outer loop."""
+        """Change the outer loop of a meta-training to that of this arm."""
         old = run.trainer.config
         rates = {n: getattr(old, n) * self.scale * self.factors.get(n, 1.0) for n in RATES}
         set_outer_loop(run, **rates, **self.meta)
@@ -103,7 +104,7 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
 
 
 class Average:
-    """A moving average of a teacher, whose memory grows until it is that of ``AVERAGE``."""
+    """A moving average of a teacher's parameters, with a decay that rises to ``AVERAGE``."""
 
     def __init__(self, source: Teacher | RealData) -> None:
         self.source = copy.deepcopy(source)
@@ -111,7 +112,7 @@ class Average:
 
     @torch.no_grad()
     def add(self, source: Teacher | RealData) -> None:
-        """Take in the teacher as it stands after a step."""
+        """Add the teacher's current parameters to the average."""
         self.steps += 1
         decay = min(AVERAGE, (1 + self.steps) / (10 + self.steps))
         for mean, now in zip(_floats(self.source), _floats(source), strict=True):
@@ -123,7 +124,7 @@ def _floats(source: Teacher | RealData) -> Iterator[Tensor]:
 
 
 def measure(asked: Options, name: str, seed: int) -> list[dict[str, object]]:
-    """Meta-train one run of an arm and return its curve, a row for each examination."""
+    """Meta-train an arm with a seed; return a row for each measurement during the training."""
     total = ITERATIONS[asked.budget]
     dataset = asked.dataset()
     run = Pretraining(asked.config(f"outer-{name}-{seed}", seed=seed, meta_iterations=total))
@@ -168,7 +169,7 @@ def measure(asked: Options, name: str, seed: int) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Measure what is missing, then print the table."""
+    """Measure the arms that are not in the table yet, then print the table."""
     asked = options(__doc__)
     table = Table("outer_optimiser")
     for seed in SEEDS:

@@ -1,9 +1,9 @@
 """Does the proxy rank architectures as full training does? 60 of ``conv_chain`` on digits.
 
-Truth is the mean test accuracy of three full trainings, from ``tables/digits_truth.csv``, which
+The truth is the mean test accuracy of three full trainings, from ``tables/digits_truth.csv``, which
 ``experiments.tools.digits_truth`` makes. Run with ``python -m
-experiments.studies.rank_correlation``: what is in its table is not scored again, so it can be
-killed and goes on.
+experiments.studies.rank_correlation``; it can be interrupted and started again, since it skips what
+is already in its table.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ PROXY_SEEDS = 3
 
 
 def score_all(table: Table) -> None:
-    """Score every architecture by the proxy and its controls; one row each and seed."""
+    """Score every architecture by the proxy and its controls; add a row for each and each seed.
+
+    Scores that are already in the table are skipped.
+    """
     missing = [
         (architecture, seed)
         for architecture in architectures()
@@ -74,7 +77,12 @@ def score_all(table: Table) -> None:
 
 
 def report(truths: np.ndarray, scores: Table) -> str:
-    """Return the table of rank correlations with truth, whose trainings are ``(trainings, n)``."""
+    """Return the text with the rank correlations of all scores with the truth.
+
+    Args:
+        truths: test accuracies of the full trainings, ``(trainings, n)``.
+        scores: the table filled by ``score_all``.
+    """
     by_seed = {
         "GTN proxy, accuracy": column(scores, "gtn_accuracy", PROXY_SEEDS),
         "GTN proxy, minus loss": -column(scores, "gtn_loss", PROXY_SEEDS),
@@ -94,7 +102,7 @@ def report(truths: np.ndarray, scores: Table) -> str:
         interval = f"{found.low:+.2f} to {found.high:+.2f}"
         rows.append([name, f"{found.value:+.2f}", interval, *(f"{v:+.2f}" for v in others)])
     single = agreement(truths)
-    # Spearman-Brown: how well the mean of three would agree with the mean of three others.
+    # Spearman-Brown: the expected correlation of the mean of three with that of three others.
     ceiling = TRAININGS * single / (1 + (TRAININGS - 1) * single)
     table = markdown(
         ["score", "Spearman", "95 % interval", "Kendall", "Spearman, better half"], rows
@@ -107,7 +115,7 @@ def report(truths: np.ndarray, scores: Table) -> str:
 
 
 def main() -> None:
-    """Score what is not scored yet, and print the table."""
+    """Score the architectures that are not in the table yet, and print the table."""
     parser(__doc__).parse_args()
     torch.set_num_threads(1)
     table = Table("rank_correlation")

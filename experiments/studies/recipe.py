@@ -1,9 +1,9 @@
-"""What does each part of the meta-training recipe add? One part taken away at a time.
+"""What does each part of the meta-training recipe add? One part is changed at a time.
 
-MNIST, the paper's learner family, seed 0 and a few more; ten initialisations of the learner with 32
-and 64 channels are taught and scored on validation images, since this is where the recipe was
-chosen. Run with ``python -m experiments.studies.recipe --data-dir DIR [--budget small|full]``; it
-goes on after a kill.
+A teacher is meta-trained on MNIST for the paper's learner family, with two or three seeds. Ten
+initialisations of the learner with 32 and 64 channels are taught and scored on validation images,
+since the recipe was chosen by them. Run with ``python -m experiments.studies.recipe --data-dir DIR
+[--budget small|full]``; it can be interrupted and started again.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ ITERATIONS = {"small": 100, "full": 500}
 
 @dataclass(frozen=True)
 class Arm:
-    """What an arm has different.
+    """The differences of an arm from the recipe.
 
     Attributes:
-        settings: of ``PretrainConfig``.
-        meta: of ``MetaConfig``.
+        settings: settings of ``PretrainConfig`` that differ.
+        meta: settings of ``MetaConfig`` that differ.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -65,7 +65,7 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
 
 
 def measure(asked: Options, name: str, seed: int) -> dict[str, object]:
-    """Meta-train one run of an arm and return its row."""
+    """Meta-train an arm with a seed, and return its row of the table."""
     arm, dataset = ARMS[name], asked.dataset()
     config = asked.config(
         f"recipe-{name}-{seed}",
@@ -89,7 +89,7 @@ def measure(asked: Options, name: str, seed: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure what is missing, then print the table."""
+    """Measure the arms that are not in the table yet, then print the table."""
     asked = options(__doc__)
     table, rows = Table("recipe"), []
     for seed in SEEDS[asked.budget]:

@@ -1,13 +1,13 @@
-"""Does meta-training survive any reasonable outer learning rate? With two ablations.
+"""Is meta-training stable for any reasonable outer learning rate? With two ablations.
 
-Learning rates are drawn between 0.001 and 0.03, log-uniformly, with a seed each, the same for every
-arm; 150 outer steps follow. Arms: ours; learners without weight normalisation (the paper's
-ablation, batch normalisation instead); meta-gradients that are not clipped. Told of each: how many
-ended in numbers that are not finite, how many steps were skipped, and how many runs teach ten fresh
-learners to 90 %.
+Learning rates are drawn log-uniformly between 0.001 and 0.03, one for each seed and the same for
+every arm. Each run takes 150 outer steps. The arms are: the recipe; learners with batch
+normalisation instead of weight normalisation (the paper's ablation); and meta-gradients that are
+not clipped. The table counts, for each arm, the runs that ended in numbers that are not finite, the
+skipped steps, and the runs whose teacher brings ten new learners to 90 % on average.
 
-Run with ``python -m experiments.studies.stability --data-dir DIR [--budget small|full]``; it goes
-on after a kill.
+Run with ``python -m experiments.studies.stability --data-dir DIR [--budget small|full]``; it can be
+interrupted and started again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Arm:
     clipped: bool = True
 
     def prepare(self, run: Pretraining) -> None:
-        """Take the clipping away where the arm has none."""
+        """Turn off the clipping of a meta-training if the arm has none."""
         if not self.clipped:
             run.trainer.config = replace(run.trainer.config, clip_factor=math.inf)
 
@@ -58,12 +58,12 @@ ARMS = {
 
 
 def learning_rate(seed: int) -> float:
-    """Return a rate between 0.001 and 0.03, log-uniform."""
+    """Return the outer learning rate of a seed, log-uniform between 0.001 and 0.03."""
     return float(0.001 * 30 ** random.Random(seed).random())
 
 
 def measure(asked: Options, name: str, seed: int) -> dict[str, object]:
-    """Meta-train one run of an arm and return its row."""
+    """Meta-train an arm with a seed, and return its row of the table."""
     arm = ARMS[name]
     config = asked.config(
         f"stability-{name}-{seed}",
@@ -96,7 +96,7 @@ def measure(asked: Options, name: str, seed: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure what is missing, then print the table."""
+    """Measure the arms that are not in the table yet, then print the table."""
     asked = options(__doc__)
     table = Table("stability")
     for seed in range(RUNS[asked.budget]):

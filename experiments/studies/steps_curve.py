@@ -1,8 +1,8 @@
-"""Accuracy against training steps: the teacher's lesson beside real batches.
+"""Accuracy against training steps: the teacher's lesson compared with real batches.
 
-The learner is the paper's, with 32 and 64 channels. Real batches have a learning rate and momentum
-tuned for each number of steps on other initialisations; the teacher's lesson is cut short, or given
-whole. This is the paper's "few steps" curve (figure 3 of arXiv 1912.07768).
+The learner is the paper's, with 32 and 64 channels. The learning rate and momentum of real batches
+are tuned for each number of steps on other initialisations. Of the teacher's lesson, the first
+steps are taken. This is the paper's "few steps" curve (figure 3 of arXiv 1912.07768).
 
 Run with ``python -m experiments.studies.steps_curve --data-dir DIR [--budget small|full]`` after
 ``experiments.studies.mnist_headline``, whose teacher it uses.
@@ -34,7 +34,7 @@ FIGURES = Path("docs/figures")
 
 
 def main() -> None:
-    """Measure both curves, print them and draw them."""
+    """Measure both curves, draw them and print them."""
     asked = options(__doc__)
     lesson, dataset, table = headline_lesson(asked), asked.dataset(), Table("steps_curve")
     learner, real = paper_learner(dataset), RealSteps(dataset, lesson.images.shape[1])
@@ -62,7 +62,12 @@ def main() -> None:
 
 
 def draw(curves: dict[str, dict[int, list[float]]], path: Path) -> None:
-    """Draw means and the range over initialisations; the error is on a logarithmic axis."""
+    """Draw the mean test error and its range over initialisations, on logarithmic axes.
+
+    Args:
+        curves: by arm and number of steps, the accuracies (0-1) of all initialisations.
+        path: the SVG file to write.
+    """
     mpl.rcParams["svg.hashsalt"] = "gtn-nas"  # the same curve gives the same file
     figure, axes = plt.subplots(figsize=(6, 4))
     for arm, curve in curves.items():

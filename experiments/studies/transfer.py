@@ -1,13 +1,13 @@
-"""Does a teacher teach architectures that it was not trained with?
+"""Does a teacher work for architectures that it was not meta-trained with?
 
-Four families of learners: the paper's two convolutions, ``conv_chain`` networks with a flattened
-head and with a globally pooled one, and multilayer perceptrons. Teachers are meta-trained on the
-paper's family alone, on all four, and on all but one; each then teaches learners of every family
-that no meta-training has seen. Beside them: as many steps on real batches, with a learning rate and
-momentum tuned for each family.
+There are four families of learners: the paper's two convolutions, ``conv_chain`` networks with a
+flattened head, ``conv_chain`` networks with global pooling, and multilayer perceptrons. Teachers
+are meta-trained on the paper's family alone, on all four families, and on all but one. Each teacher
+then teaches held-out learners of every family. For comparison, learners take as many steps on real
+batches, with a learning rate and momentum tuned for each family.
 
-Run with ``python -m experiments.studies.transfer --data-dir DIR [--budget small|full]``; it goes on
-after a kill.
+Run with ``python -m experiments.studies.transfer --data-dir DIR [--budget small|full]``; it can be
+interrupted and started again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TEACHERS: Mapping[str, str] = MappingProxyType(
 
 
 def learners(dataset: ImageDataset) -> dict[str, SampleLearner]:
-    """Return, by family, what samples its held-out architectures."""
+    """Return, by family, a sampler of learners with held-out architectures."""
     shape, classes, device = dataset.image_shape, dataset.num_classes, torch.device("cpu")
     return {
         name: LearnerSampler(family, shape, classes, device, held_out=True)
@@ -57,7 +57,14 @@ def learners(dataset: ImageDataset) -> dict[str, SampleLearner]:
 def measure(
     table: Table, identity: Mapping[str, str], dataset: ImageDataset, lessons: LessonsOfFamilies
 ) -> None:
-    """Teach learners of every family and keep the accuracies that are not there yet."""
+    """Teach learners of every family, and add the accuracies that are not in the table yet.
+
+    Args:
+        table: where to add the rows.
+        identity: the columns that name the arm.
+        dataset: the data set.
+        lessons: the lessons of the arm, by family.
+    """
     for family, learner in learners(dataset).items():
         found = accuracies(lessons[family], learner, dataset, "test", LEARNERS)
         for seed, accuracy in enumerate(found):
@@ -67,7 +74,7 @@ def measure(
 
 
 def main() -> None:
-    """Meta-train what is missing, then print the table."""
+    """Meta-train and measure the arms that are not in the table yet, then print the table."""
     asked = options(__doc__)
     dataset, table = asked.dataset(), Table("transfer")
     last = list(FAMILIES)[-1]
@@ -92,7 +99,7 @@ def main() -> None:
 
 
 def rows(table: Table, budget: str) -> list[list[object]]:
-    """Return one line for each teacher: mean and worst accuracy of each family."""
+    """Return one line for each arm: the mean and worst accuracy of each family."""
     lines: list[list[object]] = []
     for arm in (*TEACHERS, "real batches, tuned"):
         line: list[object] = [arm]

@@ -1,1 +1,1 @@
-"""What makes artefacts that are kept: tables of truth, teachers, pictures."""
+"""Tools that make artefacts: tables of true accuracies, teachers, pictures."""

@@ -1,9 +1,9 @@
-"""The truth about sixty ``conv_chain`` networks on digits: three full trainings of each.
+"""The true accuracies of sixty ``conv_chain`` networks on digits: three full trainings of each.
 
-``python -m experiments.tools.digits_truth`` trains what is not in ``tables/digits_truth.csv`` yet
-(it can be killed and goes on; about an hour on one core from nothing), then writes ``--out``, a
-table of means for ``gtn-nas validate-proxy --truth``. ``studies/rank_correlation.py`` reads the
-trainings.
+``python -m experiments.tools.digits_truth`` runs the trainings that are not in
+``tables/digits_truth.csv`` yet. All of them take about an hour on one core; it can be interrupted
+and started again. It then writes ``--out``, a table of mean accuracies for ``gtn-nas validate-proxy
+--truth``. ``studies/rank_correlation.py`` reads the single trainings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gtn_nas.data import load_dataset
 
 
 def main() -> None:
-    """Train, and write the means."""
+    """Run the missing trainings, and write the mean accuracies."""
     arguments = parser(__doc__)
     arguments.add_argument("--out", type=Path, default=Path("digits_truth_means.csv"))
     asked = arguments.parse_args()

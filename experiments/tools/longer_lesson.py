@@ -1,8 +1,8 @@
-"""Makes a teacher of a longer lesson from a shorter one: the same lesson twice, or more often.
+"""Makes a teacher with a longer lesson by repeating the lesson of another teacher.
 
-``python -m experiments.tools.longer_lesson SHORT.safetensors --inner-steps 64 --out
-LONG.safetensors``; ``gtn-nas pretrain --inner-steps 64 --start LONG.safetensors`` then goes on from
-there. The first steps stay those of the shorter lesson, until meta-training changes them.
+Run ``python -m experiments.tools.longer_lesson SHORT.safetensors --inner-steps 64 --out
+LONG.safetensors``, then continue meta-training with ``gtn-nas pretrain --inner-steps 64 --start
+LONG.safetensors``. The longer lesson begins with the shorter one, until meta-training changes it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,19 @@ from gtn_nas.teacher.curriculum import Teacher
 
 
 def places(steps: int, batch: int, inner_steps: int, num_classes: int) -> Tensor:
-    """Return which image of the shorter lesson each of the longer one repeats, ``(T B,)``.
+    """Return, for each image of the longer lesson, the index of its image in the shorter one.
 
-    Classes go round and round through a lesson, so a second pass must begin with an image of the
-    class that is next.
+    The images of a lesson go through the classes in turn, so each repetition must begin with an
+    image of the next class.
+
+    Args:
+        steps: batches of the shorter lesson.
+        batch: images in a batch.
+        inner_steps: batches of the longer lesson.
+        num_classes: number of classes.
+
+    Returns:
+        Indices, ``(inner_steps * batch,)``.
     """
     images, wanted = steps * batch, torch.arange(inner_steps * batch)
     whole = images - images % num_classes
@@ -30,11 +39,11 @@ def places(steps: int, batch: int, inner_steps: int, num_classes: int) -> Tensor
 
 
 def longer(teacher: Teacher, inner_steps: int) -> Teacher:
-    """Return a teacher that begins like another and then repeats it.
+    """Return a teacher whose lesson repeats that of another teacher.
 
     Args:
-        teacher: a generator with noise that is kept in order.
-        inner_steps: batches of its lesson, more than the other's.
+        teacher: the other teacher, which has a generator and learned noise in a fixed order.
+        inner_steps: batches of the new lesson, more than those of the other.
     """
     sizes = teacher.config
     made = Teacher(replace(sizes, inner_steps=inner_steps))
@@ -51,7 +60,7 @@ def longer(teacher: Teacher, inner_steps: int) -> Teacher:
 
 
 def main() -> None:
-    """Write the longer teacher."""
+    """Write the teacher with the longer lesson."""
     arguments = parser(__doc__)
     arguments.add_argument("short", type=Path)
     arguments.add_argument("--inner-steps", type=int, required=True)

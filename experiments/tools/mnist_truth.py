@@ -1,9 +1,10 @@
-"""The truth about sixty ``conv_chain`` networks on MNIST: three short trainings of each.
+"""The true accuracies of sixty ``conv_chain`` networks on MNIST: three short trainings of each.
 
-A training takes three epochs over 10,000 training images, which is what two cores can pay for.
-``python -m experiments.tools.mnist_truth --data-dir DIR`` trains what is not in
-``tables/mnist_truth.csv`` yet (it can be killed and goes on), then writes ``--out``, a table of
-means for ``gtn-nas validate-proxy --truth``, which prints how every score ranks them.
+A training has three epochs over only 10,000 training images, so that two cores suffice.
+``python -m experiments.tools.mnist_truth --data-dir DIR`` runs the trainings that are not in
+``tables/mnist_truth.csv`` yet; it can be interrupted and started again. It then writes ``--out``, a
+table of mean accuracies for ``gtn-nas validate-proxy --truth``, which prints how well every score
+ranks them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ IMAGES, EPOCHS = 10_000, 3
 
 
 def main() -> None:
-    """Train, and write the means."""
+    """Run the missing trainings, and write the mean accuracies."""
     parser = with_data_dir(__doc__)
     parser.add_argument("--out", type=Path, default=Path("mnist_truth_means.csv"))
     asked = parser.parse_args()

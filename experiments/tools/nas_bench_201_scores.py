@@ -1,10 +1,11 @@
-"""Gathers the scores of all development cells into one small table.
+"""Collects the scores of all development cells in one small table.
 
-Each group of scores is a run of ``gtn-nas validate-proxy`` over all cells, which can be killed and
-goes on with ``--resume``. ``python -m experiments.tools.nas_bench_201_scores NAME=RUN …`` then
-takes the columns of each run into ``tables/nas_bench_201_scores.parquet``, as ``column@NAME``; a
-run named ``all`` keeps its columns' names. What was taken before stays, but for cells that the run
-knows too: a name may be given to runs over different cells, one after the other.
+Each group of scores comes from a run of ``gtn-nas validate-proxy`` over all cells, which can be
+interrupted and continued with ``--resume``. ``python -m experiments.tools.nas_bench_201_scores
+NAME=RUN …`` then copies the score and time columns of each run into
+``tables/nas_bench_201_scores.parquet``, as ``column@NAME``; a run named ``all`` keeps its columns'
+names. Values that the table already has stay, unless the run has the same cell. So runs over
+different cells can be added under the same name, one after the other.
 """
 
 from __future__ import annotations
@@ -20,10 +21,15 @@ from gtn_nas.results.query import load_run
 
 
 def scores_of(folder: Path, name: str) -> pd.DataFrame:
-    """Return the score and time columns of a run, indexed by key."""
+    """Return the score and time columns of a run, indexed by key.
+
+    Args:
+        folder: the run folder.
+        name: name of the run, which is added to the names of the columns.
+    """
     found = load_run(folder).candidates().set_index("key")
     times = [c for c in found.columns if c.endswith("_s") and c not in ("train_s", "eval_s")]
-    once = () if name == "all" else SIZES  # which are the same in every run
+    once = () if name == "all" else SIZES  # taken from the run `all`: equal in every run
     columns = [*columns_of(EVALUATED), *SIZES]
     filled = (c for c in columns if c in found.columns and found[c].notna().any())
     wanted = [c for c in filled if c not in once]
@@ -32,7 +38,7 @@ def scores_of(folder: Path, name: str) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Take the runs that are named."""
+    """Add the scores of the named runs to the table."""
     arguments = parser(__doc__)
     arguments.add_argument("runs", nargs="+", metavar="NAME=RUN")
     table = pd.read_parquet(SCORES) if SCORES.exists() else pd.DataFrame()

@@ -1,8 +1,8 @@
-"""Makes a teacher whose pixels are learned, of one with a generator: the same lesson to begin with.
+"""Makes a teacher with learned pixels that starts with the lesson of a teacher with a generator.
 
-``python -m experiments.tools.pixel_lesson DRAWN.safetensors --out PIXELS.safetensors``; then
-``gtn-nas pretrain --curriculum pixels --start PIXELS.safetensors`` goes on from there. What the two
-come to tells whether the generator is of use.
+Run ``python -m experiments.tools.pixel_lesson DRAWN.safetensors --out PIXELS.safetensors``, then
+continue meta-training with ``gtn-nas pretrain --curriculum pixels --start PIXELS.safetensors``.
+Comparing both teachers after equal meta-training shows whether the generator helps.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from gtn_nas.teacher.curriculum import Teacher
 
 
 def with_pixels(teacher: Teacher) -> Teacher:
-    """Return a teacher of learned pixels that gives another's lesson.
+    """Return a teacher with learned pixels that gives the same lesson as another teacher.
 
     Args:
-        teacher: one with a generator and learned labels.
+        teacher: the other teacher, which has a generator and learned labels.
     """
     made = Teacher(replace(teacher.config, curriculum="pixels"))
     state = {
@@ -33,7 +33,7 @@ def with_pixels(teacher: Teacher) -> Teacher:
 
 
 def main() -> None:
-    """Write the teacher of pixels."""
+    """Write the teacher with learned pixels."""
     arguments = parser(__doc__)
     arguments.add_argument("drawn", type=Path)
     arguments.add_argument("--out", type=Path, required=True)

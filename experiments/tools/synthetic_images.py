@@ -1,8 +1,8 @@
-"""What does a teacher show? Its synthetic images along the curriculum, as one picture.
+"""Draws a teacher's synthetic images along the curriculum as one picture.
 
-Each row is a class, each column a step of the lesson; of a batch the first image of the class is
-taken. Run with ``python -m experiments.tools.synthetic_images [TEACHER]``: the name of a teacher
-that ships, or a file.
+Each row is a class, and each column a step of the lesson. Shown is the first image of the class in
+the step's batch. Run with ``python -m experiments.tools.synthetic_images [TEACHER]``, where TEACHER
+is the name of a shipped teacher, or a file.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The command line: parse, call the API, print."""
+"""The command line: each command parses its options, calls the API and prints the result."""

@@ -1,4 +1,4 @@
-"""``gtn-nas compare``: two runs beside each other."""
+"""``gtn-nas compare``: compare two runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gtn_nas.results.comparison import Comparison, Verdict
 
 MAX_VALUE = 60
-"""Characters of a setting that are shown."""
+"""Most characters shown of a setting."""
 
 RunName = typer.Argument(metavar="RUN", help="Run folder, or a URI like s3://bucket/runs/x.")
 
@@ -44,7 +44,7 @@ def compare(
 
 
 def _lines(c: Comparison) -> Iterator[str]:
-    """Say what was found, a line for each thing there is to say."""
+    """Yield the lines of the text output."""
     yield f"1: {c.runs[0]}"
     yield f"2: {c.runs[1]}"
     yield "what differs, 1 | 2:" if c.settings or c.facts else "their settings are the same"

@@ -1,4 +1,4 @@
-"""``gtn-nas export``: take a network that was found home."""
+"""``gtn-nas export``: export a fully trained network of a run."""
 
 from __future__ import annotations
 

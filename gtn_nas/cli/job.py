@@ -30,7 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain.pretrain,
     "validate-proxy": validate_proxy.validate_proxy,
 }
-"""What can be submitted."""
+"""The commands that can be submitted."""
 
 Address = Annotated[
     str | None,
@@ -42,7 +42,7 @@ Address = Annotated[
 JobName = Annotated[str, typer.Argument(help="The job's name, as `submit` and `list` print it.")]
 
 
-# Options behind the command's name are its own, also without `--` in between.
+# Options after the submitted command's name belong to that command, even without `--` before it.
 @app.command("submit", context_settings={"allow_interspersed_args": False})
 def submit(
     words: Annotated[
@@ -127,11 +127,14 @@ def stop(name: JobName, address: Address = None) -> None:
 
 
 def parsed(words: Sequence[str]) -> Command:
-    """Read a command line as that command itself would.
+    """Parse the command line of a command to submit, with that command's own parser.
+
+    Args:
+        words: the command's name and its options.
 
     Raises:
-        TyperException: it is no command, or an option is wrong.
-        ConfigError: its configuration file cannot be read.
+        TyperException: the command is unknown, or an option is wrong.
+        ConfigError: the command's configuration file cannot be read.
     """
     commands = typer.Typer(add_completion=False)
     for name, function in COMMANDS.items():
@@ -154,7 +157,7 @@ def _server(address: str | None) -> JobServer:
 
 
 def _follow(server: JobServer, name: str, address: str | None) -> None:
-    """Show a job's log until it has ended, and exit as it did."""
+    """Show a job's log until the job has ended, and exit with its exit code if it failed."""
     try:
         job = server.follow(name, _show)
     except KeyboardInterrupt:

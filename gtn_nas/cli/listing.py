@@ -1,4 +1,4 @@
-"""``gtn-nas spaces``, ``datasets`` and ``teachers``: what there is."""
+"""``gtn-nas spaces``, ``datasets`` and ``teachers``: list what the package offers."""
 
 from __future__ import annotations
 

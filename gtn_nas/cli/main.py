@@ -1,4 +1,4 @@
-"""The command ``gtn-nas``; every command imports what it needs when it runs."""
+"""The command ``gtn-nas``; each of its commands imports what it needs only when it runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    rich_markup_mode="markdown",  # which leaves what is in brackets, the defaults, alone
+    rich_markup_mode="markdown",  # "rich" would take the defaults in brackets for markup
 )
 app.command("search", cls=ConfiguredCommand)(search.search)
 app.command("pretrain", cls=ConfiguredCommand)(pretrain.pretrain)
@@ -50,25 +50,25 @@ app.command("teachers")(listing.teachers)
 
 
 def main() -> None:
-    """Run the command line; every failure is a line or two on stderr and an exit code.
+    """Run the command line; print a failure in a line or two on stderr.
 
-    0 done; 2 bad input; 1 the environment or the run failed; 130 and 143 for signals.
+    Exit codes: 0 done; 2 bad input; 1 the environment or the run failed; 130 and 143 for signals.
     """
     try:
         code = app(standalone_mode=False)
     except GtnNasError as error:
         code = _fail(str(error), error.exit_code)
     except typer.TyperException as error:
-        # Empty where the help was shown instead, as without any argument.
+        # The message is empty if the help was shown instead, as for a call without arguments.
         message = error.format_message()
         code = _fail(message, error.exit_code) if message else error.exit_code
-    if code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+    if code == INTERRUPTED:  # typer's exit code for a KeyboardInterrupt
         code, what = exit_code()
         _fail(what, code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> int:
-    lines = map(printable, f"error: {message}".split("\n"))  # names and errors hold anything
+    lines = map(printable, f"error: {message}".split("\n"))  # names and errors may hold any text
     typer.echo("\n".join(lines), err=True)
     return code

@@ -1,4 +1,4 @@
-"""Options made from the settings of a configuration, and those that commands share beside them."""
+"""Makes command-line options from a configuration's settings, and defines other shared options."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ ResumeOrStart = Annotated[
 
 
 def configured(kind: str) -> Callable[[F], F]:
-    """Name the configuration of a command, which is then to be added as a ``ConfiguredCommand``.
+    """Return a decorator that attaches a configuration to the function of a command.
+
+    The function must be added to the command line as a ``ConfiguredCommand``.
 
     Args:
-        kind: its class, as ``module:Class`` of ``gtn_nas.config``.
+        kind: class of the configuration, as ``module:Class`` in ``gtn_nas.config``.
     """
 
     def named(function: F) -> F:
@@ -51,13 +53,14 @@ def configured(kind: str) -> Callable[[F], F]:
 class ConfiguredCommand(TyperCommand):
     """A command with an option for each setting of its configuration.
 
-    They are made when the command is called, since the classes of configurations take long to
-    load. Its function has parameters for the other options, and gets the settings by ``settings``.
+    These options are made when the command is called, since the classes of configurations take long
+    to import. The command's function has parameters only for its other options; it gets the
+    settings by calling ``settings``.
     """
 
     @cached_property
     def kind(self) -> type[Config]:
-        """The class of its configuration."""
+        """The class of the command's configuration."""
         module, _, name = vars(self.callback)["configuration"].partition(":")
         found: type[Config] = getattr(import_module(f"gtn_nas.config.{module}"), name)
         return found
@@ -67,16 +70,16 @@ class ConfiguredCommand(TyperCommand):
         return options(self.kind)
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return all options: those of the settings, of the function, and ``--help``."""
+        """Return all options: one for each setting, the function's own, and ``--help``."""
         return [*self._options, *super().get_params(ctx)]
 
 
 def settings(context: typer.Context, file: Path | None) -> dict[str, Any]:
-    """Return the settings of a configuration file, and over them those given as options.
+    """Return the settings of a configuration file, overridden by those given as options.
 
     Args:
-        context: of a ``ConfiguredCommand``.
-        file: YAML file, if any.
+        context: the context of a ``ConfiguredCommand``.
+        file: the YAML file, if any.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -100,14 +103,14 @@ def options(kind: type[Config]) -> list[Any]:
     def command() -> None: ...
 
     described: Any = command
-    described.__signature__ = inspect.Signature(parameters)  # what typer makes options of
+    described.__signature__ = inspect.Signature(parameters)  # typer makes options from it
     app = typer.Typer(add_completion=False)
     app.command()(described)
     return typer.main.get_command(app).params
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
-    """Return what typer makes an option of. Its value is None where it is not given."""
+    """Return the parameter from which typer makes a setting's option; ``None`` if not given."""
     kind = str if _is_split(field) else _kind(field.annotation)
     option = _about(field)["option"] or "--" + name.replace("_", "-")
     if kind is bool and "/" not in option:
@@ -125,25 +128,25 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _keep(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> None:
-    """Keep what was given for ``settings``, instead of as an argument of the function."""
+    """Store an option's value for ``settings`` instead of passing it to the function."""
     if value is not None:
         context.ensure_object(dict)[parameter.name] = value
 
 
 def _about(field: FieldInfo) -> dict[str, Any]:
-    """Return what ``setting`` noted."""
+    """Return the facts that ``gtn_nas.config`` attached to a setting: its group and option."""
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
 def _is_split(field: FieldInfo) -> bool:
-    """Tell whether several values are given as one text, which the configuration splits."""
+    """Tell whether a setting's values are given as one text, which the configuration splits."""
     from pydantic import BeforeValidator
 
     return any(isinstance(part, BeforeValidator) for part in field.metadata)
 
 
 def _kind(annotation: Any) -> Any:
-    """Return the type that a text is read as; its constraints are left to the configuration."""
+    """Return the type of an option; the configuration checks further constraints."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin in (Annotated, Union, UnionType):
         return _kind(parts[0])
@@ -153,7 +156,7 @@ def _kind(annotation: Any) -> Any:
 
 
 def _help(field: FieldInfo, option: str) -> str:
-    """Return the description, with what it leaves to other rooms, and with the default."""
+    """Return an option's help: the setting's description with its ``{lists}``, and its default."""
     text = re.sub(r"{(\w+)}", lambda found: _listed(found[1]), str(field.description))
     default = field.default
     if default is None or default == ():
@@ -168,7 +171,10 @@ def _help(field: FieldInfo, option: str) -> str:
 
 
 def _listed(what: str) -> str:
-    """Return a list that a description has in braces, of a room that ``config`` may not know."""
+    """Return the text for a name in braces in a description.
+
+    ``config`` uses such names for lists from packages that it must not import.
+    """
     if what == "proxies":
         from gtn_nas.proxies.catalogue import help_text
 

@@ -1,4 +1,4 @@
-"""Where tables are printed, and how what others wrote is shown."""
+"""Output on a terminal: consoles, warnings, JSON, and text made safe to print."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ PIPE_WIDTH = 200
 
 
 def table_console() -> Console:
-    """Return a console on stdout; in a pipe it is wide, so that nothing is folded."""
+    """Return a console on stdout; it is wide in a pipe, so that lines are not folded there."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False)
 
 
 def printable(text: object) -> str:
-    """Return a text on one line and without what could steer a terminal."""
+    """Return a text on one line and without the characters that could control a terminal."""
     return "".join(c if c.isprintable() else " " for c in str(text))
 
 
 @contextmanager
 def warnings_on_stderr() -> Iterator[None]:
-    """Show warnings as lines like those of errors, each once."""
+    """Print each warning once, as one line on stderr."""
     shown: set[str] = set()
 
     def show(message: Warning | str, *details: Any, **more: Any) -> None:
@@ -45,12 +45,12 @@ def warnings_on_stderr() -> Iterator[None]:
 
 
 def as_json(value: object) -> str:
-    """Return a value as JSON, its numbers finite or null, what it has no word for as text."""
+    """Return a value as JSON: NaN and infinity as null, and other types unknown to JSON as text."""
     return json.dumps(plain(value), indent=1, allow_nan=False, default=str)
 
 
 def plain(value: Any) -> Any:
-    """Return a value that JSON has: no times, and neither NaN nor infinity."""
+    """Return a value for JSON: times as text, and NaN and infinity as ``None``."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, float) and not math.isfinite(value):

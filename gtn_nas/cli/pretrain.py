@@ -26,11 +26,12 @@ def pretrain(
 
 
 def make_teacher_for(config: SearchConfig) -> Place:
-    """Meta-train a teacher for a search's data and space with default settings.
+    """Meta-train a teacher for a search's data set and search space, with default settings.
+
+    An interrupted meta-training of the same teacher is continued.
 
     Returns:
-        The artefact's path: ``<dataset>-<space>.safetensors`` here. A meta-training of it that was
-        interrupted is continued.
+        The teacher's path: ``<dataset>-<space>.safetensors`` in the current directory.
 
     Raises:
         TeacherError: there is such a file already.
@@ -42,7 +43,12 @@ def make_teacher_for(config: SearchConfig) -> Place:
 
 
 def _run(values: dict[str, Any], resume: bool | None) -> Place:
-    """Meta-train and tell the result; ``resume=None`` continues where there is a checkpoint."""
+    """Meta-train a teacher, print its accuracy and return its path.
+
+    Args:
+        values: the settings.
+        resume: whether to continue from the checkpoint; ``None`` continues if there is one.
+    """
     from gtn_nas.cli.progress import StageProgress
     from gtn_nas.config.base import parse
     from gtn_nas.config.local_inputs import require_inputs

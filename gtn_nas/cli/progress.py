@@ -1,6 +1,6 @@
-"""Progress on stderr: a live bar for each stage in a terminal, a line now and then elsewhere.
+"""Progress on stderr: a live bar for each stage in a terminal, else a line every few seconds.
 
-What the package logs goes there too: warnings in a terminal, everything in a file.
+The package's log messages go to stderr too: in a terminal from level WARNING on, else from INFO on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rich.progress import (
 )
 
 LINE_EVERY_S = 15.0
-"""Seconds between two lines where there is no terminal, as in a log file."""
+"""Seconds between two lines if stderr is not a terminal, e.g. a log file."""
 
 
 LOG = logging.getLogger("gtn_nas")
@@ -31,13 +31,13 @@ LOG = logging.getLogger("gtn_nas")
 
 @dataclass
 class Stage:
-    """One stage on its way.
+    """One stage of a command.
 
     Attributes:
-        task: its bar.
-        began: when it was first seen, on the monotonic clock.
-        began_at: steps that were done by then, e.g. before a resume.
-        told: when its last line was printed.
+        task: the stage's progress bar.
+        began: when the stage was first shown, on the monotonic clock.
+        began_at: number of steps done by then, e.g. before a resume.
+        told: when the stage's last line was printed, on the monotonic clock.
     """
 
     task: TaskID
@@ -46,13 +46,13 @@ class Stage:
     told: float = 0.0
 
     def rate(self, done: int) -> float:
-        """Return steps per second since the stage was first seen."""
+        """Return the steps per second since the stage was first shown."""
         elapsed_s = time.monotonic() - self.began
         return (done - self.began_at) / elapsed_s if elapsed_s > 0 else 0.0
 
 
 class StageProgress:
-    """Shows stages that are counted; a context manager."""
+    """Shows the progress of stages; use it as a context manager."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
@@ -87,7 +87,17 @@ class StageProgress:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def update(self, title: str, done: int, total: int, text: str) -> float:
-        """Show how far a stage is; return its rate in steps per second."""
+        """Show the progress of a stage.
+
+        Args:
+            title: name of the stage.
+            done: steps done.
+            total: steps in all.
+            text: text shown beside the bar.
+
+        Returns:
+            The stage's rate in steps per second.
+        """
         if title not in self._stages:
             task = self._bars.add_task("", title=title, total=total)
             self._stages[title] = Stage(task, time.monotonic(), done)
@@ -99,7 +109,7 @@ class StageProgress:
         return rate
 
     def _print_line(self, stage: Stage, rate: float, text: str, missing: int) -> None:
-        """Print a line if the last one is a while ago, or nothing is missing."""
+        """Print a line if the last is ``LINE_EVERY_S`` old, or if no step is missing."""
         now = time.monotonic()
         if missing and now - stage.told < LINE_EVERY_S:
             return
@@ -109,7 +119,7 @@ class StageProgress:
 
 
 class _Lines(logging.Handler):
-    """Says what is logged, with its time in UTC."""
+    """Prints log messages with their time in UTC."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()

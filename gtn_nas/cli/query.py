@@ -1,4 +1,4 @@
-"""``gtn-nas query``: look at the candidates of a run, or of several."""
+"""``gtn-nas query``: show the candidates of one or several runs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from gtn_nas.results.selection import Selection
 
 COLUMNS = ("key", "proxy_accuracy", "proxy_loss", "params", "flops", "status", "choices")
-"""What a table shows unless told otherwise; of several runs, also the run."""
+"""Default columns of a table; for several runs, the column ``run`` is added."""
 
 TOP = 10
-"""How many candidates a table shows unless told otherwise."""
+"""Default number of candidates in a table."""
 
 FORMATS = ("table", "csv", "json", "parquet")
 
@@ -80,19 +80,19 @@ def print_query(
     *,
     watch: bool = False,
 ) -> None:
-    """Print candidates of runs, or what a SELECT gives, to stdout.
+    """Print the candidates of runs, or the result of a SELECT, to stdout.
 
     Args:
         names: run folders, URIs or patterns.
-        asked: which candidates, or one SELECT.
-        format: ``table`` to look at; ``csv``, ``json`` (a list of objects) or ``parquet`` to go on
-            with.
-        watch: print the table again and again, until the runs have ended.
+        asked: which candidates to print, or one SELECT statement.
+        format: ``table`` for people; ``csv``, ``json`` (a list of objects) or ``parquet`` for
+            programs.
+        watch: refresh the table until the runs have ended.
 
     Raises:
-        ConfigError: the format is unknown, or does not suit where stdout goes.
-        RunFolderError: a name is none of a run, or a pattern matches none.
-        QueryError: what is asked is wrong.
+        ConfigError: the format is unknown, needs a file as stdout, or cannot be watched.
+        RunFolderError: a name is not that of a run, or a pattern matches no run.
+        QueryError: the selection or the SELECT is wrong.
     """
     from gtn_nas.cli import rows
     from gtn_nas.errors import ConfigError, UnknownNameError
@@ -143,7 +143,7 @@ def _show_table(runs: Runs, asked: Selection | str, *, watch: bool) -> None:
 
 
 def _in_short(selection: Selection, *, several: bool) -> Selection:
-    """Return the same for a table to look at: some columns, and not too many candidates."""
+    """Return a selection with a table's default columns and number of candidates filled in."""
     run = ["run"] if several else []
     columns = list(dict.fromkeys([*run, "key", *(selection.pareto or ()), *COLUMNS]))
     top = TOP if selection.top is None else selection.top

@@ -1,4 +1,4 @@
-"""``gtn-nas report``: one page about a run."""
+"""``gtn-nas report``: write one HTML page about a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as a table to look at, as CSV, as JSON or as a Parquet file."""
+"""Prints rows as a table, as CSV, as JSON or as a Parquet file."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from gtn_nas.results.reader import Rows
 
 MAX_TEXT = 60
-"""Characters of a text that a table shows."""
+"""Most characters of a text that a table shows."""
 
 
 def table_of(found: Rows, *, ranked: bool) -> Table:
-    """Return rows as a table to look at.
+    """Return rows as a table for a terminal.
 
     Args:
-        found: names of columns and rows.
-        ranked: whether to number them.
+        found: names of the columns, and the rows.
+        ranked: whether to number the rows in a column ``rank``.
     """
     from rich.table import Table
     from rich.text import Text
@@ -49,7 +49,7 @@ def table_of(found: Rows, *, ranked: bool) -> Table:
 
 
 def print_csv(found: Rows) -> None:
-    """Print rows as CSV; to a terminal, without what could steer it."""
+    """Print rows as CSV; for a terminal, without the characters that could control it."""
     names, rows = found
     writer = csv.writer(sys.stdout, lineterminator="\n")
     lines = (map(plain, line) for line in (names, *rows))
@@ -69,7 +69,7 @@ def require_no_terminal() -> None:
     """Refuse to write a Parquet file to a terminal.
 
     Raises:
-        ConfigError: stdout is one.
+        ConfigError: stdout is a terminal.
     """
     if sys.stdout.isatty():
         raise ConfigError("Parquet is no text to look at; redirect it: --format parquet > FILE")
@@ -79,12 +79,12 @@ def print_parquet(table: pa.Table) -> None:
     """Write rows to stdout as a Parquet file.
 
     Raises:
-        QueryError: Parquet has no such type.
+        QueryError: a column has a type that Parquet does not support.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = io.BytesIO()  # so that nothing is written of what cannot be
+    file = io.BytesIO()  # so that a failure leaves no part of a file on stdout
     try:
         pq.write_table(table, file, compression="zstd")
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
@@ -98,7 +98,7 @@ def _harmless(value: Any) -> Any:
 
 
 def _short(name: str, value: Any) -> str:
-    """Return a value in a few printable characters (errors may hold anything)."""
+    """Return a value in a few printable characters; error texts may hold any character."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -112,7 +112,10 @@ def _short(name: str, value: Any) -> str:
 
 
 def _choices(text: str) -> str:
-    """Return an architecture's choices, or the text as it is if a foreign part holds no such."""
+    """Return an architecture's choices as ``name=value``, or the text unchanged if it has none.
+
+    A part file written by something else may hold another text.
+    """
     with suppress(ValueError, AttributeError):
         return " ".join(f"{name}={value}" for name, value in json.loads(text).items())
     return text

@@ -39,7 +39,10 @@ def search(
 
 
 def _prepared(config: SearchConfig, resume: bool) -> Search:
-    """Check everything; where no teacher fits and someone is there to ask, offer to make one."""
+    """Return a search whose settings were checked.
+
+    If no teacher fits and stdin is a terminal, offer to meta-train one.
+    """
     from gtn_nas.errors import NoTeacherError
     from gtn_nas.searching.search import Search
 
@@ -56,7 +59,7 @@ def _prepared(config: SearchConfig, resume: bool) -> Search:
 
 
 def _agrees(question: str) -> bool:
-    """Ask; Ctrl-D or Ctrl-C instead of an answer is a no."""
+    """Ask a yes-or-no question; Ctrl-D or Ctrl-C counts as no."""
     try:
         return typer.confirm(question, err=True)
     except typer.Abort:
@@ -64,10 +67,10 @@ def _agrees(question: str) -> bool:
 
 
 def continues(values: dict[str, Any]) -> bool:
-    """Tell whether there is a run to continue.
+    """Tell whether the run folder ``out`` holds a run to continue.
 
     Args:
-        values: what was given now.
+        values: the settings given now.
 
     Raises:
         ConfigError: ``out`` is missing.
@@ -82,12 +85,12 @@ def continues(values: dict[str, Any]) -> bool:
 
 
 def asked(values: dict[str, Any], kind: type[C], resume: bool) -> C:
-    """Return the configuration, known to name files that are there.
+    """Return the configuration, after checking that the files that it names exist.
 
     Args:
-        values: what was given now.
+        values: the settings given now.
         kind: class of the configuration.
-        resume: whether a stored configuration is continued.
+        resume: whether to start from the run's stored configuration.
 
     Raises:
         ConfigError: a setting is wrong, or names a file that is missing.
@@ -101,15 +104,15 @@ def asked(values: dict[str, Any], kind: type[C], resume: bool) -> C:
 
 
 def _resumed(values: dict[str, Any], kind: type[C]) -> C:
-    """Return the stored configuration with what was given now on top.
+    """Return the run's stored configuration, overridden by the settings given now.
 
     Args:
-        values: what was given now.
+        values: the settings given now.
         kind: class of the configuration.
 
     Raises:
         ConfigError: ``out`` is missing, or the run's search space is a module that was not named
-            again (opening a run must not execute code that someone else put into it).
+            again (a run folder from somebody else must not make us execute their code).
     """
     from gtn_nas.config.base import parse
     from gtn_nas.errors import ConfigError
@@ -124,6 +127,6 @@ def _resumed(values: dict[str, Any], kind: type[C]) -> C:
             f"this run's search space is the module {stored.space!r}, which would be executed; "
             f"name it again to allow that: --space {stored.space}"
         )
-    sizes = {"workers", "min_workers", "max_workers"}  # whoever names one names them all anew
+    sizes = {"workers", "min_workers", "max_workers"}  # giving one of them resets all three
     before = stored.model_dump(exclude=sizes if sizes & values.keys() else None)
     return parse(kind, before | values)

@@ -1,4 +1,4 @@
-"""What a search shows while it runs and when it is done."""
+"""The output of a search: progress while it runs, and tables when it is done."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from gtn_nas.trial import Final, Record
 
 SHOWN = 10
-"""Candidates in the table at the end."""
+"""Number of candidates in the table at the end."""
 
 NODES = 4
-"""Nodes whose workers are counted in the line of progress."""
+"""Most nodes listed in the line of progress."""
 
 SHOWN_COLUMNS = ("proxy_accuracy", "proxy_loss", "params", "flops")
-"""Measures that a table of candidates always has."""
+"""Columns that a table of candidates always has."""
 
 
 class SearchDisplay:
-    """Progress on stderr, tables on stdout; a context manager.
+    """Shows progress on stderr and tables on stdout; use it as a context manager.
 
     Args:
-        folder: the run folder, to say how to continue.
+        folder: the run folder.
         config: the run's configuration.
-        command: what the run was started by.
+        command: name of the command that runs the search.
     """
 
     def __init__(self, folder: Place, config: SearchConfig, command: str = "search") -> None:
@@ -67,14 +67,14 @@ class SearchDisplay:
             return True
 
     def _last_words(self) -> str:
-        """Return what to type to go on."""
+        """Return the message that says how to continue the run."""
         words = ["gtn-nas", self.command, "--resume", "--out", str(self.folder)]
         if ":" in self.config.space:  # a module is executed only when it is named again
             words += ["--space", self.config.space]
         return f"what was evaluated is kept; go on with: {shlex.join(words)}"
 
     def update(self, progress: SearchProgress) -> None:
-        """Show where the search is."""
+        """Show the progress of the search."""
         if progress.stage == "starting":
             end_on_signals(self._last_words())
             if progress.dashboard:
@@ -89,7 +89,7 @@ class SearchDisplay:
         self._rate = self._progress.update(title, progress.done, progress.total, text)
 
     def show(self, result: SearchResult, goals: Goals, teacher: TeacherHeader | None) -> None:
-        """Print the ranking, the finals and where everything is."""
+        """Print the ranking, the finals, and the paths of the run folder and the weights."""
         out = table_console()
         title = f"candidates by {goals.score}"
         out.print(_ranking_table(result.ranking[:SHOWN], title, goals))
@@ -117,7 +117,7 @@ class SearchDisplay:
 
 
 def _state(progress: SearchProgress) -> list[str]:
-    """Say how busy which workers are, what failed, and how good the best is."""
+    """Return texts about the workers, the failures and the best candidate so far."""
     parts = []
     if progress.load is not None and progress.load.workers:
         counts = progress.load.workers
@@ -172,12 +172,12 @@ def _finals_table(finals: list[Final]) -> Table:
 
 
 def _predicted(finals: list[Final]) -> list[Final]:
-    """Return those that the predictor chose."""
+    """Return the finals that the predictor chose."""
     return [f for f in finals if f.predicted_accuracy is not None]
 
 
 def _predictor(finals: list[Final]) -> str:
-    """Say what the predictor chose, and how well it ranked that."""
+    """Return a line on how many finals the predictor chose, and how well it ranked them."""
     from gtn_nas.ranking.statistics import agreement_with_predictions
     from gtn_nas.searching.predictor import LEAST
 
@@ -192,7 +192,7 @@ def _predictor(finals: list[Final]) -> str:
 
 
 def _agreement(ranking: list[Record]) -> str:
-    """Say how far the ranking differs from one by size, the baseline that costs nothing."""
+    """Return a line that compares the ranking with one by parameters, a baseline without cost."""
     from gtn_nas.ranking.statistics import agreement_with_size
 
     found = agreement_with_size(ranking)
@@ -205,7 +205,7 @@ def _agreement(ranking: list[Record]) -> str:
 
 
 def _trust(goals: Goals, teacher: TeacherHeader | None) -> list[str]:
-    """Say how well the teacher is known to rank, and warn where parameters do it as well."""
+    """Return lines on how well the teacher ranks, with a warning if parameters rank as well."""
     if teacher is None:
         return []
     if teacher.ranking is None:

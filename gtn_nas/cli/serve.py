@@ -1,4 +1,4 @@
-"""``gtn-nas serve``: runs in a browser while they are written."""
+"""``gtn-nas serve``: show runs in a browser, also while they are written."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ def serve(
         typer.echo("what is sent is not encrypted; put it behind TLS on a network you do not trust")
     try:
         viewer.run()
-    except KeyboardInterrupt:  # the only way it is meant to end
+    except KeyboardInterrupt:  # the normal way to end the server
         typer.echo("stopped")

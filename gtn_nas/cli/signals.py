@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command in order, within ten seconds, with an exit code of its own."""
+"""Ctrl-C and SIGTERM end a command cleanly within ten seconds, each with its own exit code."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 GRACE_S = 8.0
-"""How long order may take; a cluster whose head is gone can hold up whoever leaves it."""
+"""Time limit for cleaning up; disconnecting from a cluster whose head is gone can block."""
 
 SHOW_CURSOR = "\x1b[?25h"
-"""A live progress bar hides it in its terminal."""
+"""Shows the terminal's cursor again, which a live progress bar hides."""
 
 _received: list[int] = []
 
 
 def end_on_signals(last_words: str) -> None:
-    """From now on, let Ctrl-C and SIGTERM unwind the main thread, and end it after ``GRACE_S``.
+    """Make Ctrl-C and SIGTERM raise ``KeyboardInterrupt``, and end the process after ``GRACE_S``.
 
-    Call it when Ray is connected, since Ray installs handlers of its own then. Both raise the
-    exception of Ctrl-C: Ray turns a ``SystemExit`` that meets it waiting into one with exit code 1.
+    Call it after connecting to Ray, since Ray installs its own signal handlers when it connects.
+    SIGTERM raises ``KeyboardInterrupt`` too, since Ray changes the exit code of a ``SystemExit`` to
+    1 if it is raised while Ray waits.
 
     Args:
-        last_words: written to stderr if order takes too long.
+        last_words: written to stderr if cleaning up takes too long.
     """
 
     def leave() -> None:
@@ -37,7 +38,7 @@ def end_on_signals(last_words: str) -> None:
 
     def end(signum: int, frame: FrameType | None) -> None:
         if _received:
-            return  # once is enough: what is being put in order must not be torn
+            return  # a second signal must not interrupt the cleaning up
         _received.append(signum)
         timer = threading.Timer(GRACE_S, leave)
         timer.daemon = True
@@ -46,12 +47,13 @@ def end_on_signals(last_words: str) -> None:
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end)
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of jobs in the background
+        # Shells let background jobs ignore Ctrl-C, and that stays.
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, end)
 
 
 def exit_code() -> tuple[int, str]:
-    """Return the exit code of a command that was ended, and what it says."""
+    """Return the exit code and the message of a command that a signal ended."""
     if signal.SIGTERM in _received:
         return TERMINATED, "terminated"
     return INTERRUPTED, "interrupted"

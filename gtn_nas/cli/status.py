@@ -1,4 +1,4 @@
-"""``gtn-nas status``: where runs are."""
+"""``gtn-nas status``: show the state of runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from gtn_nas.results.summary import Summary
 
 MAX_FAILURES = 5
-"""Kinds of failures that are shown."""
+"""Most kinds of failures shown."""
 
 MAX_ERROR = 100
-"""Characters of an error that are shown."""
+"""Most characters shown of an error."""
 
 FORMATS = ("text", "json")
 
@@ -44,7 +44,7 @@ def status(runs: RunNames, format: Format = "text") -> None:
 
 
 def _lines(s: Summary) -> Iterator[str]:
-    """Say where a run is, a line for each thing there is to say."""
+    """Yield the lines of the text output about one run."""
     yield f"{s.run}: {s.state}" + (f" by {s.holder}" if s.holder else "")
     if s.go_on:
         yield f"  go on with: {s.go_on}"
@@ -77,7 +77,7 @@ def _lines(s: Summary) -> Iterator[str]:
 
 
 def _measures(values: dict[str, Any]) -> str:
-    """Return a network's key and measures in a line."""
+    """Return a network's key and measures on one line."""
     shown = {n: v for n, v in values.items() if v is not None and n not in ("status", "key")}
     measures = (f"{n} {v:.4g}" if isinstance(v, float) else f"{n} {v}" for n, v in shown.items())
     return ", ".join([str(values["key"]), *measures])

@@ -1,4 +1,4 @@
-"""``gtn-nas validate-proxy``: how well each proxy ranks, on architectures with a known truth."""
+"""``gtn-nas validate-proxy``: measure how well each proxy ranks architectures of known accuracy."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def validate_proxy(
 
 
 def _asked(values: dict[str, Any], resume: bool, into_teacher: bool) -> ValidateConfig:
-    """Return the configuration; a resumed one is the stored one with what was given on top."""
+    """Return the configuration, see ``search.asked``, after checking ``--into-teacher``."""
     from gtn_nas.config.validate import ValidateConfig
     from gtn_nas.errors import ConfigError
 
@@ -82,7 +82,7 @@ def _table(findings: Findings) -> Table:
 
 
 def _cell(measure: str, found: Interval) -> str:
-    """Write a value with its interval; a regret in points of accuracy."""
+    """Return a value with its interval as text; a regret is shown in percentage points."""
     scale = 100 if measure == "regret_10" else 1
     value, low, high = (scale * number for number in (found.value, found.low, found.high))
     return f"{value:.2f} ({low:.2f} to {high:.2f})"

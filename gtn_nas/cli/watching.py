@@ -1,4 +1,4 @@
-"""A view that is refreshed as long as there is something to see."""
+"""Shows a view in a terminal and refreshes it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rich.live import Live
 from gtn_nas.cli.output import table_console
 
 EVERY_S = 3.0
-"""Seconds between two looks."""
+"""Seconds between two refreshes."""
 
 
 def watched(look: Callable[[], RenderableType], goes_on: Callable[[], bool]) -> None:
-    """Show a view again and again, until nothing is expected of it or Ctrl-C.
+    """Show a view and refresh it until it cannot change any more, or until Ctrl-C.
 
-    Where there is no terminal, only the last one is printed.
+    If stdout is not a terminal, only the last view is printed.
 
     Args:
-        look: returns what is to be seen now.
-        goes_on: tells whether it may still change.
+        look: returns the current view.
+        goes_on: tells whether the view may still change.
     """
     console = table_console()
     if not console.is_terminal:
@@ -32,7 +32,7 @@ def watched(look: Callable[[], RenderableType], goes_on: Callable[[], bool]) -> 
         return
     with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
         while True:
-            may_change = goes_on()  # before the look, so that the last one sees the end
+            may_change = goes_on()  # asked before `look`, so that the last view shows the end
             live.update(look(), refresh=True)
             if not may_change:
                 return

@@ -1,4 +1,4 @@
-"""What every executor offers: trials go in, records come out as they finish."""
+"""The interface of every executor: it takes trials and yields their records as they finish."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class EvaluatorFactory(Protocol):
 
         Args:
             arrays: the shared arrays, read-only. Workers of one machine see the same memory pages,
-                and ``torch.from_numpy`` would let them be written through: copy first.
+                and a tensor made by ``torch.from_numpy`` could write to these: copy first.
         """
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that happened to a worker, or to a trial on its way.
+    """An event of a run: a worker joined or left, or a trial must be evaluated once more.
 
     Attributes:
-        kind: a worker takes part, takes part no more, or a trial is to be evaluated once more.
-        worker: its name; empty if it never took part.
-        node: first digits of the id of its node.
-        about: why; of a worker that joined, the name of its host.
-        key: the trial's architecture.
-        attempt: which one comes next, counted from 1.
+        kind: which of the three events it is.
+        worker: the worker's name; empty if it left before it was ready.
+        node: first digits of the id of the worker's node.
+        about: the host's name if a worker joined, else the reason of the event.
+        key: key of the requeued trial's architecture.
+        attempt: number of the requeued trial's next attempt, counted from 1.
     """
 
     kind: Literal["worker_joined", "worker_left", "requeued"]
@@ -49,8 +49,8 @@ class Load:
     """How busy an executor is.
 
     Attributes:
-        workers: those that take part now, counted by node.
-        utilisation: share (0-1) of the time of all workers so far that was inside candidates.
+        workers: number of ready workers on each node.
+        utilisation: share (0-1) of all workers' time so far that was spent evaluating candidates.
     """
 
     workers: Mapping[str, int]
@@ -61,18 +61,18 @@ class Executor(ABC):
     """Evaluates trials on its workers.
 
     Use it as a context manager, or call ``close``. A trial whose evaluation raises, takes too long
-    or ends its worker still gives a record; only a failure that no other candidate would escape
-    ends a run.
+    or kills its worker still gives a record. Only a failure that would hit every other candidate
+    too ends a run.
 
     Attributes:
-        on_notice: called with what happens beside records, in the thread that runs the trials.
+        on_notice: called with each event of the workers, in the thread that runs the trials.
     """
 
     on_notice: Callable[[Notice], None] = staticmethod(lambda notice: None)
 
     @property
     def workers(self) -> int:
-        """How many trials are evaluated at the same time now; it can change while they are."""
+        """How many trials can be evaluated at the same time now; it can change during a run."""
         return sum(self.load().workers.values())
 
     @abstractmethod
@@ -81,12 +81,12 @@ class Executor(ABC):
 
     @abstractmethod
     def run(self, trials: Iterable[Trial]) -> Iterator[Record]:
-        """Evaluate every trial and yield its record as soon as it is there.
+        """Evaluate every trial and yield its record as soon as it is finished.
 
         A trial is pulled only when a worker has room for it, and after every finished record was
-        yielded, so that an iterable can choose a trial by the records seen so far. At most two
-        trials per worker are pulled and not yet yielded. An iterable that raises, or a caller that
-        stops early, gives up the evaluations under way.
+        yielded. So the iterable can choose the next trial from the records seen so far. At most two
+        pulled trials per worker have no record yet. If the iterable raises, or the caller stops
+        early, the running evaluations are given up.
 
         Yields:
             One record for each trial, in the order in which they finish.
@@ -97,7 +97,7 @@ class Executor(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release the workers; harmless when repeated."""
+        """Release the workers; further calls do nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -107,10 +107,9 @@ class Executor(ABC):
 
 
 def attempt(evaluate: Evaluate, trial: Trial) -> Record:
-    """Evaluate a trial, and turn whatever it raises into a record.
+    """Evaluate a trial, and turn an exception into a record.
 
-    Only what asks the whole process to stop passes through: ``KeyboardInterrupt``, ``SystemExit``
-    and ``DeadlinePassed``.
+    ``KeyboardInterrupt``, ``SystemExit`` and ``DeadlinePassed`` pass through.
     """
     try:
         record = evaluate(trial)
@@ -118,7 +117,7 @@ def attempt(evaluate: Evaluate, trial: Trial) -> Record:
             raise TypeError(f"the evaluator returned {type(record).__name__}, not a Record")
     except (KeyboardInterrupt, SystemExit, DeadlinePassed):
         raise
-    except BaseException as error:  # some extension modules raise past Exception when they panic
+    except BaseException as error:  # the panics of some extension modules are no `Exception`
         return failure(trial, error)
     return record
 
@@ -129,15 +128,15 @@ def failure(trial: Trial, error: BaseException) -> Record:
 
 
 def timeout(trial: Trial, timeout_s: float) -> Record:
-    """Return the record of a trial that outlasted its deadline."""
+    """Return the record of a trial that exceeded its time limit."""
     return Record.of(trial, Status.TIMEOUT, error=f"not finished after {timeout_s:g} s")
 
 
 def require_positive(**options: float | None) -> None:
-    """Check options that must be above zero where they are given.
+    """Check that every given option is above zero; an option of ``None`` was not given.
 
     Raises:
-        ConfigError: one of them is not.
+        ConfigError: an option is zero or less.
     """
     for name, value in options.items():
         if value is not None and not value > 0:
@@ -145,4 +144,7 @@ def require_positive(**options: float | None) -> None:
 
 
 class DeadlinePassed(BaseException):
-    """Raised inside a candidate of this process; past ``except Exception`` on purpose."""
+    """Raised inside a candidate when its time is up.
+
+    It is no ``Exception``, so that a candidate's own ``except Exception`` does not catch it.
+    """

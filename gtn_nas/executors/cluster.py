@@ -1,4 +1,4 @@
-"""Which Ray cluster is used, and how many workers fit on it."""
+"""Connects to a Ray cluster, and counts how many workers fit on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gtn_nas.errors import ClusterError, ConfigError, ResourceError, one_line
 from gtn_nas.executors.base import require_positive
 
 _REACH_S = 7.0
-"""How long a head node may take to be reached, and again to answer the first bytes."""
+"""Time limit for connecting to a head node, and again for its first answer."""
 
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 """What a gRPC client sends first: the preface and an empty SETTINGS frame (RFC 9113, 3.4)."""
@@ -31,27 +31,28 @@ _SCALE = 10_000
 
 @contextmanager
 def connect(address: str | None = None, *, num_cpus: int | None = None) -> Iterator[str | None]:
-    """Be connected to Ray; leave it afterwards if it was this call that connected.
+    """Connect to Ray, and disconnect at the end of the context.
 
-    The context's value is the address of the cluster's dashboard, if this call found one.
+    The context's value is the URL of the cluster's dashboard, or ``None`` if there is none.
 
     The cluster is the one at ``address``, else at ``RAY_ADDRESS`` (which Ray sets in a submitted
-    job), else a private one on this machine: no cluster is joined because it happens to run.
-    Where Ray is connected already, that connection is used and left alone.
+    job), else a private one on this machine. A cluster that merely runs here is never joined. If
+    this process is already connected to Ray, that connection is used and stays open, and the
+    context's value is ``None``.
 
-    Ray reads how to authenticate when it is imported: call this before anything imports it, and a
-    token kept on this machine is used. Ray also replaces the handler of SIGTERM: install yours
-    inside the context.
+    Ray reads how to authenticate when it is imported. Call this before anything imports Ray, so
+    that a token stored on this machine is used. Ray also replaces the handler of SIGTERM: install
+    yours inside the context.
 
     Args:
         address: ``"HOST:PORT"`` of the head node, ``"auto"`` for the cluster on this machine, or
             ``"local"`` for a private one. Ray Client addresses (``ray://``) are refused, since
-            every record would pass a proxy: submit a job instead.
-        num_cpus: CPUs of a private cluster, all by default; an existing cluster has its own.
+            every record would pass through Ray Client's proxy: submit a job instead.
+        num_cpus: CPUs of a private cluster, by default all; ignored for an existing cluster.
 
     Raises:
         ClusterError: no Ray cluster answers at the address, or none could be started.
-        ConfigError: the address has another form, or ``num_cpus`` is not above zero.
+        ConfigError: the address has none of these forms, or ``num_cpus`` is not above zero.
     """
     require_positive(num_cpus=num_cpus)
     target = address or os.environ.get("RAY_ADDRESS") or "local"
@@ -71,7 +72,7 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> Itera
         options |= {"object_store_memory": _object_store_bytes()}
     try:
         context = ray.init(address=target, **options)
-    except Exception as error:  # Ray raises five kinds here, none of them its own
+    except Exception as error:  # Ray raises five built-in kinds of error here
         raise ClusterError(_refusal(target, error)) from error
     try:
         yield f"http://{context.dashboard_url}" if context.dashboard_url else None
@@ -80,17 +81,17 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> Itera
 
 
 def offer_token() -> None:
-    """Let Ray authenticate by the token that is kept on this machine, if there is one.
+    """Let Ray authenticate with the token stored on this machine, if there is one.
 
-    Ray reads how to when it is imported, so this has an effect before that only. What
-    ``RAY_AUTH_MODE`` says already stays.
+    It sets ``RAY_AUTH_MODE``, unless that is set already. Ray reads this variable when it is
+    imported, so a later call has no effect.
     """
     if "ray" not in sys.modules and _has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def check_fits(workers: int | None, cpus: float, gpus: float) -> int:
-    """Return how many workers to start: as many as were asked for, or as many as fit.
+    """Return how many workers to start, after checking that they fit on the cluster.
 
     Args:
         workers: how many were asked for; ``None`` for as many as fit.
@@ -98,7 +99,7 @@ def check_fits(workers: int | None, cpus: float, gpus: float) -> int:
         gpus: GPUs of one worker.
 
     Raises:
-        ResourceError: the nodes that are alive have no room for them, even when idle.
+        ResourceError: the workers do not fit on the nodes that are alive, even if these are idle.
     """
     import ray
 
@@ -117,7 +118,13 @@ def check_fits(workers: int | None, cpus: float, gpus: float) -> int:
 
 
 def room_on(nodes: Iterable[Mapping[str, float]], cpus: float, gpus: float) -> int:
-    """Return how many workers of a size fit on nodes with these resources, when those are idle."""
+    """Return how many workers fit on some nodes if these are idle.
+
+    Args:
+        nodes: the resources of each node, by Ray's names.
+        cpus: CPUs of one worker.
+        gpus: GPUs of one worker.
+    """
     each = {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
     return sum(
         min(int(node.get(n, 0) * _SCALE) // round(per * _SCALE) for n, per in each.items())
@@ -126,7 +133,9 @@ def room_on(nodes: Iterable[Mapping[str, float]], cpus: float, gpus: float) -> i
 
 
 def greeting(host: str, port: int, timeout_s: float) -> bool:
-    """Return whether what listens speaks as a gRPC server does; with TLS, whether it listens.
+    """Return whether a gRPC server listens at an address.
+
+    If Ray uses TLS (``RAY_USE_TLS=1``), only the connection is checked, not the protocol.
 
     Raises:
         OSError: nothing answers.
@@ -150,7 +159,11 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _check_answers(address: str, host: str, port: int) -> None:
-    """Fail fast where no gRPC server listens; Ray itself would try for minutes."""
+    """Check that a gRPC server answers, since Ray itself would keep trying for minutes.
+
+    Raises:
+        ClusterError: nothing answers, or something else than a Ray head node does.
+    """
     try:
         is_head = greeting(host, port, _REACH_S)
     except (OSError, OverflowError) as error:
@@ -179,9 +192,10 @@ def _has_token() -> bool:
 
 
 def _object_store_bytes() -> int:
-    """Return the size of a private object store: at most 2 GiB, and what /dev/shm has room for.
+    """Return the size of a private cluster's object store in bytes.
 
-    Ray moves a store that does not fit there to the disk.
+    It is at most 2 GiB, and at most three quarters of the free space of /dev/shm, since Ray puts a
+    store that does not fit there on the disk. Ray needs at least 150 MiB.
     """
     shared_memory = Path("/dev/shm")  # noqa: S108  (its free space is read, nothing is written)
     free = shutil.disk_usage(shared_memory).free if shared_memory.is_dir() else 2**31

@@ -1,4 +1,4 @@
-"""Evaluation in this very process: no Ray, every step open to a debugger."""
+"""Evaluation in the calling process, without Ray, so that a debugger can follow every step."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from gtn_nas.executors.base import (
 from gtn_nas.trial import Arrays, Evaluate, Record, Trial
 
 _REPEAT_S = 1.0
-"""A candidate that swallows the deadline meets it again after so long."""
+"""The alarm repeats after this time, for candidates that catch the first ``DeadlinePassed``."""
 
 
 class InlineExecutor(Executor):
-    """One trial after the other, in the calling process.
+    """Evaluates one trial after the other, in the calling process.
 
-    The deadline is an alarm signal: there is none on Windows or outside the main thread, and a call
-    into compiled code is interrupted only when it returns. ``KeyboardInterrupt`` and ``SystemExit``
-    end the run; a candidate that ends its process ends this one.
+    The time limit is an alarm signal. It has no effect on Windows or outside the main thread, and a
+    call into compiled code is interrupted only when it returns. ``KeyboardInterrupt`` and
+    ``SystemExit`` end the run, and a candidate that kills its process kills the whole run.
 
     Args:
         factory: makes the function that scores a trial; called at the first trial.
-        arrays: what the factory gets; handed over as read-only views.
-        timeout_s: deadline of one candidate in seconds; none by default.
-        threads: intra-operation threads of torch while this executor is open; as they are by
-            default. One thread per worker is what Ray workers of one CPU use.
+        arrays: the arrays for the factory, by name; it gets read-only views.
+        timeout_s: time limit of one candidate in seconds; none by default.
+        threads: torch's intra-operation threads while this executor is open; unchanged by default.
+            Ray workers with one CPU use one thread.
 
     Raises:
         ConfigError: ``timeout_s`` or ``threads`` is not above zero.
@@ -71,12 +71,12 @@ class InlineExecutor(Executor):
             yield replace(record, worker="inline", node=platform.node())
 
     def load(self) -> Load:
-        """Return the share of the time since the first trial; see ``Executor.load``."""
+        """Return how busy this process has been since the first trial; see ``Executor.load``."""
         elapsed_s = time.monotonic() - self._began if self._began else 0.0
         return Load({platform.node(): 1}, self._busy_s / elapsed_s if elapsed_s else 0.0)
 
     def close(self) -> None:
-        """Forget the evaluator and give torch its threads back."""
+        """Drop the evaluator and restore torch's number of threads."""
         self._evaluate = None
         if self._threads_before:
             _swap_torch_threads(self._threads_before)
@@ -99,7 +99,7 @@ class InlineExecutor(Executor):
 
 
 def _attempt_within(timeout_s: float, evaluate: Evaluate, trial: Trial) -> Record:
-    """Evaluate a trial under an alarm; an alarm of the caller's own is put back afterwards."""
+    """Evaluate a trial under an alarm signal, and restore the caller's own alarm afterwards."""
     armed = True
 
     def strike(signum: int, frame: FrameType | None) -> None:
@@ -125,7 +125,7 @@ def _attempt_within(timeout_s: float, evaluate: Evaluate, trial: Trial) -> Recor
 
 
 def _swap_torch_threads(threads: int) -> int:
-    """Set the threads of torch's operations and return how many there were."""
+    """Set torch's number of intra-operation threads and return the former number."""
     import torch
 
     before = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Evaluation by warm actors of a Ray cluster."""
+"""Evaluation by warm actors on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -30,47 +30,50 @@ from gtn_nas.executors.ray_worker import Answer, Candidate, Worker, memory_kills
 from gtn_nas.trial import Arrays, Record, Status, Trial
 
 IN_FLIGHT = 2
-"""Trials sent to one worker: the one it evaluates and the next."""
+"""Most trials at one worker: the one that it evaluates and the next one."""
 
 LAST_NEWS_S = 5.0
-"""How long a dead worker's other calls may take to be known as lost."""
+"""Longest wait for the last answers of a dead worker, until Ray reports its other calls as lost."""
 
 COUNT_S = 30.0
-"""How long the node of a dead worker may take to say what was killed there for memory."""
+"""Longest wait for a dead worker's node to count the processes killed there for lack of memory."""
 
 GLANCE_S = (0.1, 1.0)
-"""The shortest and the longest wait for an answer before deadlines and nodes are looked at."""
+"""Shortest and longest wait for an answer before deadlines and nodes are checked again."""
 
 BROKEN_DEVICE = "AcceleratorError"
-"""What torch raises when a GPU's context is lost: every later candidate of that process fails."""
+"""torch's error when a GPU's context is lost; every later candidate of that process would fail."""
 
 
 class RayExecutor(Executor):
-    """Warm actors on the Ray cluster that this process is connected to (see ``connect``).
+    """Evaluates trials by warm actors on the Ray cluster that this process is connected to.
 
-    Workers are started once and keep their CPUs and GPUs until ``close``; a later run starts them
-    again. Each array is put into Ray's object store once, and workers of one machine read it from
-    the same pages. Ray sets ``OMP_NUM_THREADS`` of a worker to its whole CPUs, at least one, unless
-    the environment it was started from sets it.
+    See ``connect``. Workers are started once and keep their CPUs and GPUs until ``close``; a later
+    run starts new ones. Each array is put into Ray's object store once, and workers of one machine
+    read it from the same memory pages. Ray sets ``OMP_NUM_THREADS`` of a worker to its number of
+    whole CPUs, at least one, unless the environment that Ray was started from sets it.
 
-    Workers that die are replaced where there is room, and nodes that join are used at once. A
-    worker takes its calls in order, so when it dies the oldest of them is the suspect: it is tried
-    again, alone on a worker, and counts as ``crashed`` if that dies too though its node lives
-    (``oom`` if memory ran out there). A node can die under several candidates in a row:
-    ``max_attempts`` bounds that. Trials behind a suspect lose no attempt.
+    A worker that dies is replaced if there is room, and nodes that join are used at once. A worker
+    evaluates its trials in order. So when it dies, the oldest trial is the suspect, and is tried
+    again alone on a worker. If that worker dies too while its node lives, the trial's record says
+    ``crashed``, or ``oom`` if memory ran out there. A node can die under the same trial several
+    times: ``max_attempts`` limits that. The trials that waited behind a suspect lose no attempt.
 
     Args:
         factory: makes the function that scores a trial; called once in each worker.
-        arrays: what the factory gets, by name.
-        workers: a fixed number of actors, which must fit on the cluster as it is.
-        min_workers: instead, the fewest that a run goes on with for long; one by default.
-        max_workers: the most. They are asked for whether they fit or not, so that a cluster which
-            grows by demand does; without it, there are as many as fit.
-        cpus_per_worker: CPUs that Ray reserves for each; fractions share one.
-        gpus_per_worker: GPUs that Ray reserves for each; fractions share one, and its memory.
-        timeout_s: deadline of one candidate in seconds, counted from when its worker is ready and
-            done with earlier ones; none by default. The worker of an overdue one is replaced.
-        max_attempts: how many lost workers make a candidate ``crashed`` at the latest.
+        arrays: the arrays for the factory, by name.
+        workers: a fixed number of actors, which must fit on the cluster as it is now.
+        min_workers: instead of ``workers``, the fewest that a run needs to go on; one by default.
+            A run ends when it has had fewer for too long.
+        max_workers: instead of ``workers``, the most. So many are requested even if they do not
+            fit, so that an autoscaling cluster grows; by default as many as fit.
+        cpus_per_worker: CPUs that Ray reserves for each worker; workers with a fraction share one.
+        gpus_per_worker: GPUs that Ray reserves for each worker; workers with a fraction share one
+            GPU and its memory.
+        timeout_s: time limit of one candidate in seconds, counted from when its worker is ready and
+            has finished earlier ones; none by default. The worker of an overdue candidate is
+            replaced.
+        max_attempts: a candidate that lost so many workers gets no further attempt.
 
     Raises:
         ClusterError: this process is not connected to Ray.
@@ -125,7 +128,7 @@ class RayExecutor(Executor):
         """Evaluate the trials on all workers; see ``Executor.run``.
 
         Raises:
-            ClusterError: too few workers come up, or the cluster's head answers no more.
+            ClusterError: too few workers start, or the cluster's head node stopped answering.
             EnvironmentFailure: no evaluator could be made from the factory.
         """
         source = iter(trials)
@@ -151,7 +154,7 @@ class RayExecutor(Executor):
         self._crew.close()
 
     def _finished(self) -> list[Record]:
-        """Collect, without waiting, all that is known by now; stop what is overdue."""
+        """Return the records that are finished by now, without waiting; stop overdue candidates."""
         awaited = self._crew.awaited()
         refs = list(awaited)
         ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0) if refs else ([], [])
@@ -159,7 +162,7 @@ class RayExecutor(Executor):
         for ref, value in zip(ready, _values(ready), strict=True):
             worker = awaited[ref]
             if worker not in self._crew.members:
-                continue  # it was retired a moment ago
+                continue  # this worker was retired for an earlier answer in this loop
             if ref == worker.hello:
                 hellos.append((worker, value))
             elif isinstance(value, Answer | RayTaskError):
@@ -178,7 +181,11 @@ class RayExecutor(Executor):
         return records
 
     def _feed(self, source: Iterator[Trial]) -> bool:
-        """Fill every free place, the emptiest worker first; return whether the trials ran out."""
+        """Send trials to every worker with room, the least loaded first.
+
+        Returns:
+            Whether no trial is left to send.
+        """
         while True:
             alone = bool(self._returned) and self._returned[0].alone
             places = [worker for worker in self._crew.ready if worker.has_room(alone, IN_FLIGHT)]
@@ -193,7 +200,7 @@ class RayExecutor(Executor):
             min(places, key=lambda place: len(place.calls)).send(candidate)
 
     def _wait(self) -> None:
-        """Wait for an answer, until a deadline passes, or for a glance at the nodes."""
+        """Wait until an answer arrives, a deadline passes or the nodes must be checked."""
         now, (shortest_s, longest_s) = time.monotonic(), GLANCE_S
         left_s = [w.since + self._timeout_s - now for w in self._crew.ready if w.calls]
         patience_s = max(min([*left_s, longest_s]), shortest_s)
@@ -203,7 +210,10 @@ class RayExecutor(Executor):
             time.sleep(patience_s)
 
     def _settle(self, worker: Worker, ref: ObjectRef, answer: Answer | RayTaskError) -> Record:
-        """Take an answer; an error of the call itself is a record that could not be sent."""
+        """Turn a worker's answer into a record.
+
+        A ``RayTaskError`` means that the record itself could not be sent, e.g. not be pickled.
+        """
         candidate = worker.take(ref)
         if isinstance(answer, RayTaskError):
             return worker.sign(failure(candidate.trial, answer.cause), candidate)
@@ -212,10 +222,14 @@ class RayExecutor(Executor):
         return worker.sign(answer.record, candidate)
 
     def _bury(self, worker: Worker, error: Exception | None) -> list[Record]:
-        """Retire a worker that died, of ``error`` or with its node.
+        """Retire a dead worker, and send its unfinished candidates again.
+
+        Args:
+            worker: the worker, which died itself or lost its node.
+            error: Ray's error of a lost call; ``None`` if only the node is known to be lost.
 
         Returns:
-            What it finished, and its suspect if that is not tried again.
+            The records that the worker finished, and that of its suspect if it is not tried again.
         """
         if error is not None:
             self._crew.nodes.refresh()
@@ -242,7 +256,7 @@ class RayExecutor(Executor):
         return records
 
     def _last_answers(self, worker: Worker, patience_s: float) -> list[Record]:
-        """Take what a dead worker answered before it died."""
+        """Return the records that a worker sent before it died."""
         refs = list(worker.calls)
         if refs:
             ray.wait(refs, num_returns=len(refs), timeout=patience_s)
@@ -251,7 +265,7 @@ class RayExecutor(Executor):
         return [self._settle(worker, ref, answer) for ref, answer in known]
 
     def _ran_out_of_memory(self, worker: Worker, error: Exception | None) -> bool:
-        """Tell whether a worker on a node that lives was killed for memory, by Ray or by Linux."""
+        """Tell whether Ray or Linux killed a worker for lack of memory; its node must be alive."""
         if isinstance(error, OutOfMemoryError):
             return True
         there = NodeAffinitySchedulingStrategy(worker.node_id, soft=False)
@@ -261,9 +275,10 @@ class RayExecutor(Executor):
         return isinstance(now, int) and now > worker.memory_kills
 
     def _is_overdue(self, worker: Worker) -> bool:
-        """Tell whether a worker's candidate outlasted its deadline.
+        """Tell whether a worker's candidate exceeded its time limit.
 
-        Where its node may be silent, it is asked first: the candidate may have ended long ago.
+        The node must have answered since the deadline. From a silent node no answer can arrive,
+        and the candidate may have finished long ago.
         """
         deadline = worker.since + self._timeout_s
         heard_at = self._crew.nodes.heard_at(worker.node_id)
@@ -276,7 +291,7 @@ class RayExecutor(Executor):
         return worker.sign(timeout(overdue.trial, self._timeout_s), overdue)
 
     def _let_go(self, worker: Worker, reason: str) -> None:
-        """Retire a worker for a reason that casts no doubt on what it did not finish."""
+        """Retire a worker, and send its unfinished candidates again, none of them a suspect."""
         for candidate in self._crew.retire(worker, reason):
             self._send_again(candidate, worker, f"the worker it was to go to was retired: {reason}")
 
@@ -287,7 +302,7 @@ class RayExecutor(Executor):
 
 
 def _crash(candidate: Candidate, death: str, memory: bool) -> Record:
-    """Return the record of a candidate that is not tried again; Ray's log says what it knows."""
+    """Return the record of a candidate that is not tried again; Ray's log has the details."""
     text = f"its worker died in each of {candidate.attempt} attempts, last by {death}"
     if memory:
         text += "; memory ran out there"
@@ -295,16 +310,16 @@ def _crash(candidate: Candidate, death: str, memory: bool) -> Record:
 
 
 def _values(refs: list[ObjectRef]) -> list[Any]:
-    """Get answers that are ready, all in one call unless one of them is an error."""
+    """Get the values of finished calls; an error is returned in place of its value."""
     try:
         return list(ray.get(refs))
-    except Exception:  # the error of any one of them
+    except Exception:  # one call failed: get each value alone
         return [_value(ref) for ref in refs]
 
 
 def _value(ref: ObjectRef) -> Any:
-    """Get one answer; an error is returned, not raised."""
+    """Get the value of a finished call; an error is returned, not raised."""
     try:
         return ray.get(ref, timeout=0)
-    except Exception as error:  # RayError, or a candidate's own mixed with RayTaskError
+    except Exception as error:  # a RayError, or Ray's mix of RayTaskError and a candidate's error
         return error

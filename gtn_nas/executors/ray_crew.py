@@ -1,4 +1,4 @@
-"""The workers of a run on Ray: started where there is room, greeted, replaced and counted."""
+"""The workers of a run on Ray: starts, replaces, retires and counts them."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from gtn_nas.executors.ray_worker import Candidate, EvaluatorActor, Hello, Worke
 from gtn_nas.trial import Arrays
 
 START_S = 300.0
-"""How long a run waits for the least number of workers, e.g. behind the jobs of others."""
+"""How long a run waits for its least number of workers, e.g. while other jobs use the cluster."""
 
 STARTS = 3
-"""After so many workers in a row that did not become ready, a run without any other ends."""
+"""Failed starts in a row after which a run without a ready worker ends."""
 
 BIRTH_S = 5.0
-"""How young a worker may be, when a run closes, that is waited for before it is ended."""
+"""Age up to which a starting worker is waited for before it is killed."""
 
 HOLD_S = 30.0
-"""How long a run with others then waits before it starts the next."""
+"""How long a run that has ready workers pauses after ``STARTS`` failed starts in a row."""
 
 
 class Crew:
-    """Keeps as many workers as there should be.
+    """Keeps the wanted number of workers running.
 
     Args:
         factory: makes the function that scores a trial; called once in each worker.
-        arrays: what the factory gets, by name; each is put into the object store once.
+        arrays: the arrays for the factory, by name; each is put into the object store once.
         cpus: CPUs that Ray reserves for each worker.
         gpus: GPUs that Ray reserves for each worker.
-        least: how many there must be, or the run ends.
-        most: how many are asked for, whether they fit or not; by default as many as fit.
-        note: told who joins and who leaves.
+        least: number of workers below which the run ends after ``START_S``.
+        most: number of workers to request, even if they do not fit; by default as many as fit.
+        note: called when a worker joins or leaves.
 
     Attributes:
         members: workers that are ready or starting.
-        nodes: what is known of the nodes.
+        nodes: watches the nodes of the cluster.
     """
 
     def __init__(
@@ -62,32 +62,32 @@ class Crew:
         self.nodes = NodeWatch(cpus, gpus)
         self._least, self._most, self._note = least, most, note
         self._factory = cloudpickle.dumps(factory)
-        # Kept here for as long as a fresh worker may need them: no reference, no array.
+        # New workers may need the arrays, and Ray frees an array without references.
         self._arrays = {name: ray.put(array) for name, array in arrays.items()}
         self._actor = ray.remote(EvaluatorActor).options(
             num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0
         )
         self._failed_starts = 0
         self._hold_until = self._enough_at = 0.0  # on the monotonic clock
-        self._times = (0.0, 0.0)  # of those that left: seconds inside candidates, and all seconds
+        self._times = (0.0, 0.0)  # of retired workers: seconds inside candidates, and all seconds
 
     @property
     def ready(self) -> list[Worker]:
-        """Those that take part."""
+        """The workers that can evaluate trials."""
         return [worker for worker in self.members if worker.name]
 
     def load(self) -> Load:
-        """Return how busy they are."""
+        """Return how busy the workers are."""
         times = [self._times, *(worker.times() for worker in self.members)]
         busy_s, all_s = (sum(part) for part in zip(*times, strict=True))
         return Load(Counter(w.node for w in self.ready), busy_s / all_s if all_s else 0.0)
 
     def begin(self) -> None:
-        """Count failures and patience anew."""
+        """Reset the count of failed starts and the wait for enough workers, for a new run."""
         self._failed_starts, self._hold_until, self._enough_at = 0, 0.0, time.monotonic()
 
     def fill(self) -> None:
-        """Start the workers that are missing, those of nodes that joined among them."""
+        """Start the missing workers, also on nodes that joined since."""
         self.nodes.start()
         if time.monotonic() < self._hold_until:
             return
@@ -97,11 +97,15 @@ class Crew:
             self.members.append(Worker(handle, handle.prepare.remote(self._factory, self._arrays)))
 
     def greet(self, worker: Worker, answer: Hello | Exception) -> None:
-        """Let a worker that is ready take part.
+        """Let a worker join when it is ready, or retire it when it failed to start.
+
+        Args:
+            worker: a starting worker.
+            answer: its answer to ``prepare``, or the error of that call.
 
         Raises:
-            ClusterError: workers die while they start, and there is no other.
-            EnvironmentFailure: no evaluator could be made from the factory.
+            ClusterError: workers die while they start, and none is ready.
+            EnvironmentFailure: no evaluator could be made from the factory, and no worker is ready.
         """
         if isinstance(answer, Hello) and answer.error is None:
             worker.join(answer)
@@ -122,27 +126,28 @@ class Crew:
         raise ClusterError(f"{STARTS} workers died while they started: {why}")
 
     def retire(self, worker: Worker, reason: str | None = None) -> list[Candidate]:
-        """End a worker's process, if it still runs; return what it did not finish.
+        """Kill a worker's process, if it still runs, and return its unfinished candidates.
 
         Args:
             worker: one of the members.
-            reason: what is told about it; by default nothing is.
+            reason: why it left, for ``note``; without a reason, ``note`` is not called.
         """
         self.members.remove(worker)
         busy_s, all_s = worker.times()
         self._times = self._times[0] + busy_s, self._times[1] + all_s
         if ray.is_initialized():
-            with suppress(RaySystemError):  # of an actor that never came to be
+            with suppress(RaySystemError):  # Ray's error for an actor that was never created
                 ray.kill(worker.handle)
         if reason is not None:
             self._note(Notice("worker_left", worker.name, worker.node, reason))
         return list(worker.calls.values())
 
     def require_enough(self) -> None:
-        """Check that the run can go on.
+        """Check that there are enough workers to go on.
 
         Raises:
-            ClusterError: too few workers have been ready for too long, or the head is silent.
+            ClusterError: there have been too few ready workers for too long, or the head node does
+                not answer.
         """
         if self.nodes.head_is_silent():
             raise ClusterError(f"the head of the Ray cluster has not answered for {HEAD_S:g} s")
@@ -157,11 +162,12 @@ class Crew:
             )
 
     def close(self) -> None:
-        """End all of them.
+        """Kill all workers.
 
-        Ray 2.60 never frees the CPUs of an actor that is killed after a process was found for it
-        and before it was made there. So the young are waited for, and those for which there is no
-        room go before the others make room.
+        Ray 2.60 never frees the CPUs of an actor that is killed after Ray chose a process for it
+        and before that process created it. So starting workers are first given ``BIRTH_S`` to get
+        ready. Workers still waiting for room are killed before the ready ones, whose CPUs would let
+        them start.
         """
         self.nodes.stop()
         starting = [worker for worker in self.members if not worker.name]
@@ -173,7 +179,7 @@ class Crew:
             self.retire(worker)
 
     def awaited(self) -> dict[ObjectRef, Worker]:
-        """Return what is awaited of whom: first words, and answers, the oldest first."""
+        """Return the calls without an answer yet, each with its worker, a worker's oldest first."""
         return {
             ref: worker
             for worker in self.members

@@ -1,4 +1,4 @@
-"""One function over many arguments, again and again, by warm actors of a Ray cluster."""
+"""Maps a function over many arguments, in repeated rounds, by warm actors on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 State = Mapping[str, NDArray[Any]]
-"""What changes from round to round, by name."""
+"""Arrays that change from round to round, by name."""
 
 ROUNDS = 3
-"""How often a round is tried whose every worker died."""
+"""How often a round is tried if all its workers die."""
 
 
 class StatefulFunction(Protocol[T_co]):
-    """What a worker computes from the round's state and one argument."""
+    """A function of the round's state and one argument."""
 
     def __call__(self, state: State, argument: int, /) -> T_co:
-        """Return the result; it travels, so make it small."""
+        """Return the result; it is sent over the network, so keep it small."""
 
 
 class FunctionFactory(Protocol[T_co]):
     """Makes a worker's function; picklable, called once in each worker."""
 
     def __call__(self, arrays: Arrays, /) -> StatefulFunction[T_co]:
-        """Prepare a worker; the arrays are shared and read-only."""
+        """Return the worker's function; the arrays are shared and read-only."""
 
 
 class FunctionActor:
-    """Holds the function in a process of its own."""
+    """Ray actor that holds the function."""
 
     def __init__(self, factory: bytes, shared: dict[str, ObjectRef]) -> None:
         arrays = dict(zip(shared, ray.get(list(shared.values())), strict=True))
@@ -51,16 +51,17 @@ class FunctionActor:
 
 
 class RayMap(Generic[T]):
-    """A fixed number of actors that share the arguments of each round; a context manager.
+    """A fixed number of actors that divide the arguments of each round among themselves.
 
-    An actor that dies costs its arguments of that round, and is replaced.
+    Use it as a context manager. When an actor dies, its unfinished arguments of that round have no
+    result, and it is replaced.
 
     Args:
         factory: makes the function; called once in each worker.
-        arrays: what the factory gets, put into the object store once.
+        arrays: the arrays for the factory, by name; each is put into the object store once.
         workers: number of actors.
-        cpus_per_worker: CPUs that Ray reserves for each.
-        gpus_per_worker: GPUs that Ray reserves for each.
+        cpus_per_worker: CPUs that Ray reserves for each actor.
+        gpus_per_worker: GPUs that Ray reserves for each actor.
 
     Raises:
         ClusterError: this process is not connected to Ray.
@@ -87,10 +88,17 @@ class RayMap(Generic[T]):
         self._crew = [self._start() for _ in range(workers)]
 
     def __call__(self, state: State, arguments: Sequence[int]) -> list[T]:
-        """Return the results in the order of the arguments, without those of workers that died.
+        """Run one round.
+
+        Args:
+            state: the round's state; put into the object store once.
+            arguments: what to call the function with.
+
+        Returns:
+            The results in the order of the arguments, without those of workers that died.
 
         Raises:
-            ClusterError: every worker died, several times in a row.
+            ClusterError: all workers died, several times in a row.
             EnvironmentFailure: the function raised an error.
         """
         shared = ray.put(dict(state))
@@ -104,7 +112,7 @@ class RayMap(Generic[T]):
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End the workers and free what they reserved."""
+        """Kill the workers and free their CPUs and GPUs."""
         if ray.is_initialized():
             for actor in self._crew:
                 ray.kill(actor)

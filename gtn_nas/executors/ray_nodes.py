@@ -1,4 +1,4 @@
-"""What a run knows of its cluster's nodes while it goes on: their room, and who fell silent."""
+"""Watches the nodes of a Ray cluster during a run: their room for workers, and which are lost."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ import ray
 from gtn_nas.executors.cluster import greeting, room_on
 
 LOOK_EVERY_S = 3.0
-"""Seconds between two looks at the nodes."""
+"""Seconds between two checks of the nodes."""
 
 GREETING_S = 5.0
 """How long a node may take to answer."""
 
 MISSES = 3
-"""A node that misses so many greetings in a row is given up: after 9 to 24 seconds."""
+"""A node that does not answer so many times in a row counts as lost, after 9 to 24 seconds."""
 
 HEAD_S = 30.0
-"""How long the head may take to answer; after 60 s Ray ends this process without a word."""
+"""How long the head may take to answer; after 60 s Ray ends this process without a message."""
 
 
 class NodeWatch:
-    """Looks after the nodes of the cluster, in a thread of its own.
+    """Watches the nodes of the cluster, in a thread of its own.
 
-    Ray takes up to 65 s to find that a node answers no more, and its own calls wait for a head that
-    is gone. So each node is greeted now and then by its raylet's port. A node that never answered
-    is not judged by that: something may stand between.
+    Ray takes up to 65 s to notice that a node has stopped answering, and its own calls block while
+    the head does not answer. So this thread connects to the raylet's port of each node every few
+    seconds. A node that has never answered is not counted as lost: a firewall may be in between.
 
     Args:
-        cpus: CPUs of one worker, of which ``room`` tells how many fit.
+        cpus: CPUs of one worker.
         gpus: GPUs of one worker.
 
     Attributes:
-        room: workers that fit on the nodes that are alive, when those are idle.
+        room: how many such workers fit on the nodes that are alive, if these are idle.
     """
 
     def __init__(self, cpus: float, gpus: float) -> None:
@@ -52,7 +52,7 @@ class NodeWatch:
         self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Look once, and go on looking; harmless when repeated."""
+        """Ask the head once, then start the thread; further calls do nothing."""
         if self._thread is not None:
             return
         self._stopped.clear()
@@ -61,37 +61,38 @@ class NodeWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the thread."""
         if self._thread is not None:
             self._stopped.set()
             self._due.set()
-            self._thread.join(1.0)  # it may be greeting, but asks Ray no more
+            self._thread.join(1.0)  # it may still wait for a node, but makes no further Ray call
             self._thread = None
 
     def is_lost(self, node_id: str) -> bool:
-        """Tell whether a node is dead or silent, as far as is known by now."""
+        """Tell whether a node is known to be dead or has stopped answering."""
         return node_id in self._dead or self._missed.get(node_id, 0) >= MISSES
 
     def heard_at(self, node_id: str) -> float:
-        """Return when a node gave its last sign of life, on the monotonic clock.
+        """Return when a node last answered, on the monotonic clock.
 
-        Those that cannot be silent, or cannot be judged, give one all the time.
+        This is infinity for a node that is not watched: this process's own node, or a node that has
+        never answered.
         """
         return self._heard.get(node_id, math.inf)
 
     def head_is_silent(self) -> bool:
-        """Tell whether the head has left a question open for too long."""
+        """Tell whether the head has not answered a call for too long."""
         return time.monotonic() - self._asking_since > HEAD_S
 
     def refresh(self) -> None:
-        """Wait until the head has told once more who is alive, but not long."""
+        """Wait, at most ``GREETING_S``, until the head has told again which nodes are alive."""
         self._told.clear()
         self._due.set()
         self._told.wait(GREETING_S)
 
     def _run(self) -> None:
         while not self._stopped.is_set() and ray.is_initialized():
-            with suppress(Exception):  # whatever Ray raises of a head that is going; time tells
+            with suppress(Exception):  # Ray raises many kinds while a head fails; try again later
                 others = [node for node in self._ask_head() if node["NodeID"] != self._own]
                 greeters = [Thread(target=self._greet, args=[n], daemon=True) for n in others]
                 for greeter in greeters:
@@ -102,7 +103,7 @@ class NodeWatch:
             self._due.clear()
 
     def _ask_head(self) -> list[dict[str, Any]]:
-        """Learn which nodes are alive; return them."""
+        """Ask the head which nodes are alive; remember and return them."""
         self._asking_since = min(self._asking_since, time.monotonic())
         nodes = ray.nodes()
         self._asking_since = math.inf
@@ -113,7 +114,7 @@ class NodeWatch:
         return alive
 
     def _greet(self, node: dict[str, Any]) -> None:
-        """Learn whether a node answers."""
+        """Connect to a node, and remember whether it answered."""
         node_id, answers = node["NodeID"], False
         with suppress(OSError):
             answers = greeting(node["NodeManagerAddress"], node["NodeManagerPort"], GREETING_S)

@@ -1,4 +1,4 @@
-"""The two sides of one Ray worker: the actor, and what the driver knows of it."""
+"""The two sides of one Ray worker: the actor, and the driver's bookkeeping of that actor."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ KILL_COUNTERS = (
     "/sys/fs/cgroup/memory.events",
     "/sys/fs/cgroup/memory/memory.oom_control",
 )
-"""Where Linux counts what it killed for memory: on this machine, in this container (v2, v1)."""
+"""Where Linux counts processes killed for lack of memory: machine, cgroup v2, cgroup v1."""
 
 
 @dataclass(frozen=True)
 class Hello:
-    """What an actor says first: where it runs, ``memory_kills()``, and why it cannot work."""
+    """An actor's first message: where it runs, ``memory_kills()``, and why it failed to start."""
 
     actor_id: str
     node_id: str
@@ -50,11 +50,11 @@ class EvaluatorActor:
     _evaluate: Evaluate
 
     def prepare(self, factory: bytes, shared: dict[str, ObjectRef]) -> Hello:
-        """Make the evaluator; the first call to every actor.
+        """Make the evaluator; this is the first call to every actor.
 
         Args:
             factory: the pickled factory.
-            shared: references to the shared arrays.
+            shared: references to the shared arrays, by name.
         """
         context, error = ray.get_runtime_context(), None
         try:
@@ -65,14 +65,17 @@ class EvaluatorActor:
         return Hello(*ids, platform.node(), memory_kills(), error)
 
     def evaluate(self, trial: Trial) -> Answer:
-        """Return the record of one trial, whatever happens short of the end of the process."""
+        """Return the record of one trial, also if the evaluation raises."""
         start = time.monotonic()
         record = attempt(self._evaluate, trial)
         return Answer(record, time.monotonic() - start, memory_kills())
 
 
 def memory_kills() -> int:
-    """Return how many processes were killed for memory where this one runs; only rises count."""
+    """Return how often Linux killed a process for lack of memory on this machine or container.
+
+    The sum mixes several counters and starts anywhere: only its increases have a meaning.
+    """
     total = 0
     for path in KILL_COUNTERS:
         with suppress(OSError):
@@ -84,20 +87,20 @@ def memory_kills() -> int:
 def _resolve(shared: dict[str, ObjectRef]) -> Arrays:
     arrays = dict(zip(shared, ray.get(list(shared.values())), strict=True))
     for array in arrays.values():
-        array.flags.writeable = False  # also those too small or too scattered for shared pages
+        array.flags.writeable = False  # Ray copies small or non-contiguous arrays, writable
     return arrays
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trial on its way.
+    """A trial that was sent to a worker or waits to be sent.
 
     Attributes:
-        trial: what to evaluate.
-        attempt: counted from 1.
-        alone: it was on a worker that died; so that it or its neighbour can be cleared of that,
-            nothing else goes to its worker.
-        suspect: a worker died when this was the oldest on it, though its node lived.
+        trial: the trial to evaluate.
+        attempt: number of the attempt, counted from 1.
+        alone: it was on a worker that died. It now gets a worker to itself, so that another death
+            shows which candidate is the cause.
+        suspect: a worker died while its node lived and this was the worker's oldest candidate.
     """
 
     trial: Trial
@@ -108,19 +111,19 @@ class Candidate:
 
 @dataclass(eq=False)
 class Worker:
-    """What the driver knows of one actor.
+    """The driver's bookkeeping of one actor.
 
     Attributes:
         handle: Ray's handle of the actor.
-        hello: the answer to ``prepare``.
-        name: what records call it; empty until the actor is ready.
-        node_id: id of its node, and of no node until the actor is ready.
-        calls: what was sent and not answered, oldest first.
-        started: when it was asked for, on the monotonic clock.
-        joined: when it was ready, on the monotonic clock.
+        hello: reference to the answer to ``prepare``.
+        name: the worker's name in records; empty until the actor is ready.
+        node_id: id of the actor's node; empty until the actor is ready.
+        calls: the candidates without an answer yet, by the reference of their call, oldest first.
+        started: when the actor was requested, on the monotonic clock.
+        joined: when the actor was ready, on the monotonic clock.
         since: when the oldest call became the oldest, on the monotonic clock.
-        busy_s: seconds inside the candidates that were answered.
-        memory_kills: what was counted where it runs after the last of them.
+        busy_s: seconds spent inside the answered candidates.
+        memory_kills: the actor's ``memory_kills()`` after its last answer.
     """
 
     handle: Any
@@ -136,37 +139,42 @@ class Worker:
 
     @property
     def node(self) -> str:
-        """What records call its node."""
+        """Name of the worker's node in records."""
         return self.node_id[:8]
 
     def join(self, hello: Hello) -> None:
-        """Take part from now on."""
+        """Mark the worker as ready."""
         self.name, self.node_id = f"ray-{hello.actor_id[:8]}", hello.node_id
         self.joined, self.memory_kills = time.monotonic(), hello.memory_kills
 
     def has_room(self, alone: bool, limit: int) -> bool:
-        """Whether a candidate can be sent, of those that must be alone or of the others."""
+        """Tell whether the worker can be sent a candidate.
+
+        Args:
+            alone: the candidate must be alone on its worker.
+            limit: most candidates at the worker otherwise.
+        """
         if not self.name or any(c.alone for c in self.calls.values()):
             return False
         return len(self.calls) < (1 if alone else limit)
 
     def send(self, candidate: Candidate) -> None:
-        """Queue a candidate."""
+        """Send a candidate to the actor."""
         if not self.calls:
             self.since = time.monotonic()
         self.calls[self.handle.evaluate.remote(candidate.trial)] = candidate
 
     def take(self, ref: ObjectRef) -> Candidate:
-        """Remove an answered call; the clock of the next one starts."""
+        """Remove a call and return its candidate; the time of the next call starts now."""
         self.since = time.monotonic()
         return self.calls.pop(ref)
 
     def times(self) -> tuple[float, float]:
-        """Return the seconds inside candidates, and all seconds, since it joined."""
+        """Return the seconds inside candidates, and all seconds, since the worker joined."""
         now = time.monotonic()
         running_s = now - self.since if self.calls else 0.0
         return (self.busy_s + running_s, now - self.joined) if self.name else (0.0, 0.0)
 
     def sign(self, record: Record, candidate: Candidate) -> Record:
-        """Write into a record where it comes from."""
+        """Add the worker, its node and the attempt to a record."""
         return replace(record, worker=self.name, node=self.node, attempt=candidate.attempt)

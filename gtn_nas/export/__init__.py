@@ -1,1 +1,1 @@
-"""A trained network as files that need nothing of this package."""
+"""Exports a trained network as files that can be used without this package."""

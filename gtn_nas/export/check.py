@@ -1,6 +1,7 @@
-"""Whether exported files answer as the trained network does, in processes that know nothing else.
+"""Checks that exported files compute the same logits as the trained network.
 
-Each format is loaded as its README says, by a Python that cannot import this package.
+Each format is loaded as the export's README says, in a Python process that cannot import this
+package.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BATCHES = (1, 5)
 """Sizes of the batches that are compared."""
 
 TOLERANCES = {"pytorch": 1e-6, "onnx": 1e-4}
-"""How far logits may be apart, as a share of the largest of them if that is above 1."""
+"""Largest allowed difference of logits, as a share of the largest logit if that is above 1."""
 
 TIMEOUT_S = 600.0
 
@@ -65,13 +66,17 @@ def differences(
 ) -> Mapping[str, float]:
     """Return how far the logits of each format are from the network's.
 
-    The images are random, of all values that a pixel can have, and normalised like real ones.
+    The images are random, with all values that a pixel can have, and normalised like real ones.
 
     Args:
-        folder: what was exported.
-        formats: which of it, of ``TOLERANCES``.
-        network: what it must equal.
-        images: what it is for.
+        folder: the exported files.
+        formats: the formats to check, keys of ``TOLERANCES``.
+        network: the trained network.
+        images: the images that the network was trained on.
+
+    Returns:
+        By format, the largest difference of a logit, as a share of the largest logit if that is
+        above 1.
 
     Raises:
         ExportError: a format cannot be loaded, or differs by more than its tolerance.
@@ -92,7 +97,7 @@ def differences(
         for name in formats:
             answers = _answers(name, folder, given)
             found[name] = float(np.max([_distance(answers[size], wanted[size]) for size in wanted]))
-            if not found[name] <= TOLERANCES[name]:  # nor is NaN
+            if not found[name] <= TOLERANCES[name]:  # also true for NaN
                 raise ExportError(
                     f"the exported {name} does not answer as the trained network does: its logits "
                     f"differ by {found[name]:.2g} of the largest, allowed are {TOLERANCES[name]:g}"
@@ -101,7 +106,13 @@ def differences(
 
 
 def _answers(name: str, folder: Path, given: Path) -> Mapping[str, np.ndarray]:
-    """Let a fresh process load a format and answer."""
+    """Return the logits of one format, computed in a new process.
+
+    Args:
+        name: the format.
+        folder: the exported files.
+        given: file with the batches of images.
+    """
     answers = given.with_name(f"{name}.npz")
     program = _ALONE + _PROGRAMS[name] + _ANSWER
     command = [sys.executable, "-I", "-B", "-c", program, str(folder), str(given), str(answers)]

@@ -1,4 +1,4 @@
-"""The modules of a network as classes; those that differ in numbers alone share one."""
+"""Turns the modules of a network into classes; modules that differ only in numbers share one."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ OF_CHANNELS = frozenset(
     {"channels", "in_channels", "out_channels", "num_channels", "num_features", "groups"}
     | {"in_features", "out_features"}
 )
-"""Numbers that are one parameter where they are always equal."""
+"""Names of numbers that become one parameter of a class if they are equal in every module."""
 
 
 @dataclass
 class Class:
-    """What becomes one class.
+    """A class to write, which stands for one or more modules of the network.
 
     Attributes:
-        name: of the class.
-        base: class of torch that it is made from.
-        members: statements of ``__init__``, each as what is before its expression and that, of the
-            first module.
-        forward: the forward pass of all its modules.
-        about: what its author says about it, if anything.
-        rows: the numbers in the statements, of every module.
+        name: name of the class.
+        base: class of ``torch.nn`` that it inherits from.
+        members: the statements of ``__init__`` for its first module, each as the text before its
+            expression and the expression.
+        forward: the forward pass, which all its modules share.
+        about: first line of its author's docstring; empty if there is none.
+        rows: for each of its modules, the numbers in the statements, from left to right.
     """
 
     name: str
@@ -65,7 +65,11 @@ class Class:
     rows: list[list[Number]] = field(default_factory=list)
 
     def parameters(self) -> dict[str, list[int]]:
-        """Return the names of its parameters, each with the places of the numbers it stands for."""
+        """Return the parameters of ``__init__``.
+
+        Returns:
+            By name of the parameter, the places of the numbers in a row that it replaces.
+        """
         columns: dict[tuple[str, tuple[Any, ...]], list[int]] = {}
         for place in range(len(self.rows[0])):
             values = tuple(row[place].value for row in self.rows)
@@ -88,7 +92,7 @@ class Class:
         return re.sub(r"_\d+$", "", self.rows[0][place].role)
 
     def written(self) -> list[Expression]:
-        """Return what stands in place of each number in the statements."""
+        """Return what is written in place of each number: the number itself or a parameter."""
         texts: list[Expression] = list(self.rows[0])
         for name, places in self.parameters().items():
             for place in places:
@@ -100,7 +104,10 @@ class Class:
         return texts
 
     def _half_of(self, place: int) -> int | None:
-        """Return the place of the kernel size of which some padding is always half."""
+        """Return the place of the kernel size whose half is the padding at ``place``, if any.
+
+        Such a padding is written as ``kernel_size // 2``. It must be half in every module.
+        """
         if self._role(place) != "padding":
             return None
         for before in reversed(range(place)):
@@ -113,11 +120,11 @@ class Class:
 
 
 class Classes:
-    """The classes of a network, the innermost first.
+    """The classes of a network; ``all`` lists the innermost first.
 
     Args:
-        network: in evaluation mode.
-        about: documentation of its own class.
+        network: the network, in evaluation mode.
+        about: docstring for the class of the whole network.
 
     Raises:
         ExportError: a layer cannot be written as plain PyTorch; the message names it.
@@ -135,7 +142,10 @@ class Classes:
             self.all += self._at(height)
 
     def tensor_names(self) -> dict[str, str]:
-        """Return what parameters and buffers are called in the classes, by what they are here."""
+        """Return the names of all tensors in the classes, by their names in the network.
+
+        The tensors are the parameters and buffers.
+        """
         names: dict[str, str] = {}
 
         def visit(module: nn.Module, here: str, there: str) -> None:
@@ -153,7 +163,11 @@ class Classes:
         return names
 
     def _plan(self, module: nn.Module) -> int:
-        """Find out which modules become classes; return how many lie within one another there."""
+        """Find the modules that become classes, in a module and below it.
+
+        Returns:
+            How deeply such modules are nested; 0 if there is none.
+        """
         if module in self._heights:
             return self._heights[module]
         is_whole = module is self.network
@@ -166,7 +180,7 @@ class Classes:
         return self._heights[module]
 
     def _at(self, height: int) -> list[Class]:
-        """Return the classes of the modules with so many levels of classes."""
+        """Return the classes of the modules with ``height`` nested levels of classes."""
         found: dict[object, Class] = {}
         for module in [m for m, h in self._heights.items() if h == height]:
             forward, members = self.forwards[module], self._members(module)
@@ -182,7 +196,7 @@ class Classes:
         return list(found.values())
 
     def _members(self, module: nn.Module) -> list[tuple[str, Expression]]:
-        """Return the statements of ``__init__``; the first makes what the class is made from."""
+        """Return the statements of ``__init__``; the first calls that of the base class."""
         forward, base = self.forwards[module], base_of(module)
         members: list[tuple[str, Expression]] = [
             ("", Call("super().__init__", arguments_of(module, base)))
@@ -202,7 +216,7 @@ class Classes:
         return {*self.forwards[module].tensors, *_tensors_of_base(module)}
 
     def _made(self, module: nn.Module) -> Expression:
-        """Return what makes a module."""
+        """Return the expression that creates a module."""
         if module in self._homes:
             home, numbers = self._homes[module]
             given = (
@@ -225,19 +239,19 @@ class Classes:
 
 
 def _is_container(module: nn.Module) -> bool:
-    """Tell whether a module only holds others, in order."""
+    """Tell whether a module is a list, or a sequence without a forward pass of its own."""
     is_list = isinstance(module, nn.ModuleList)
     return is_list or (isinstance(module, nn.Sequential) and torch_class(module) is nn.Sequential)
 
 
 def _tensors_of_base(module: nn.Module) -> set[str]:
-    """Return the parameters and buffers that the class it is made from brings along."""
+    """Return the names of the parameters and buffers that the base class creates."""
     base = base_of(module)
     return set() if base is nn.Module else set(made_again(module, base).state_dict())
 
 
 def _chain(sequence: nn.Module) -> Forward:
-    """Return the forward pass of a sequence, a line for each of its layers."""
+    """Return the forward pass of a sequence, with one line for each of its layers."""
     layers = {
         path: layer for path, layer in sequence.named_children() if type(layer) is not nn.Identity
     }
@@ -253,7 +267,7 @@ def _chain(sequence: nn.Module) -> Forward:
 
 
 def _tensor_made(name: str, tensor: Tensor) -> tuple[str, Expression]:
-    """Return the statement that makes room for a parameter or buffer."""
+    """Return the statement that creates a parameter or buffer without values."""
     size = [Argument(Number(length, "channels")) for length in tensor.shape]
     if not size:
         size = [Argument(Code("()"))]
@@ -266,7 +280,10 @@ def _tensor_made(name: str, tensor: Tensor) -> tuple[str, Expression]:
 
 
 def _about(cls: type[nn.Module]) -> str:
-    """Return the first line of a class's documentation, if it is its own and harmless."""
+    """Return the first line of a class's docstring, or nothing.
+
+    Nothing is returned for torch's classes, and for a line that cannot be written between quotes.
+    """
     if cls.__module__.partition(".")[0] == "torch":
         return ""
     text = (vars(cls).get("__doc__") or "").strip().partition("\n")[0].strip()

@@ -1,4 +1,4 @@
-"""The files beside an exported network that say what it is and how to use it."""
+"""Writes the files beside an exported network that describe it and how to use it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILES = {
     "preprocess.py": "an image as the network wants it, with Pillow and NumPy",
     "architecture.json": "all of the above for programs, and the choices of the search space",
 }
-"""What an export can consist of, beside its README."""
+"""The files that an export can have besides its README, with their descriptions."""
 
 MEASURES = (
     "validation_accuracy",
@@ -37,21 +37,21 @@ MEASURES = (
     "epochs",
     "seed",
 )
-"""What is told of a full training."""
+"""Columns of a full training that are written into ``architecture.json``."""
 
 
 def preprocess_py(images: Images) -> str:
-    """Write the function that makes of an image what the network wants."""
+    """Return the source of ``preprocess.py``, which turns an image into the network's input."""
     return _filled("preprocess.py", images=images, **_sizes(images))
 
 
 def readme(trained: Trained, written: Collection[str], own_space: OwnSpace | None = None) -> str:
-    """Write what a person must know.
+    """Return the text of the README.
 
     Args:
         trained: the network.
-        written: names of files that there are.
-        own_space: the module of a search space of the user's own, if it is copied.
+        written: names of the files that the export has.
+        own_space: the copied module of the user's own search space, if there is one.
     """
     images = trained.images
     return _filled(
@@ -70,7 +70,7 @@ def readme(trained: Trained, written: Collection[str], own_space: OwnSpace | Non
 
 
 def architecture_json(trained: Trained) -> str:
-    """Write what is known of the network for programs."""
+    """Return ``architecture.json``, the description of the network for programs."""
     images, sizes = trained.images, _sizes(trained.images)
     shape = ["N", *images.shape]
     facts: dict[str, Any] = {
@@ -114,7 +114,7 @@ def _sizes(images: Images) -> dict[str, int]:
 
 
 def _origin(dataset: str) -> str:
-    """Say how the images of the training came to be."""
+    """Return a sentence on how the training images were made."""
     if dataset == "digits":
         return "The digits of scikit-learn hold values of 0-16, which were scaled to 0-255 first."
     if dataset.partition(":")[0] in FOLDERS:
@@ -131,5 +131,5 @@ def _count(value: int | None) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a foreign text without what Markdown would take for its own."""
+    """Return a text of unknown origin without the characters that Markdown or HTML interprets."""
     return "".join(c if c.isprintable() and c not in "`|<>[]*" else " " for c in text)

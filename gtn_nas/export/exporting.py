@@ -1,4 +1,4 @@
-"""Takes a network out of a run: writes it aside, checks it, and gives it its name."""
+"""Exports a network of a run: writes a temporary folder, checks it, then renames it."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from gtn_nas.export.source import Source, source_of
 from gtn_nas.export.trained import Trained, load_trained
 
 FORMATS = tuple(TOLERANCES)
-"""What a network can be exported as."""
+"""The formats that a network can be exported in."""
 
 EXPORTED = frozenset({*FILES, "README.md", own_space.FOLDER, "__pycache__"})
-"""Names in the folder of an export, and what using it adds."""
+"""Names that the folder of an export can have, with the one that importing from it adds."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was exported.
+    """An export.
 
     Attributes:
-        folder: where it is.
+        folder: the folder of the export.
         trained: the network.
         differences: how far the logits of each format are from the network's, as a share of the
-            largest of them.
+            largest logit if that is above 1.
     """
 
     folder: Path
@@ -60,22 +60,22 @@ def export(
     formats: tuple[str, ...] = FORMATS,
     replace: bool = False,
 ) -> Exported:
-    """Write a fully trained network of a run as files that need nothing of this package.
+    """Write a fully trained network of a run as files that can be used without this package.
 
-    The folder appears when every format was loaded by a fresh process and answered as the trained
-    network does, and not at all otherwise.
+    The folder appears only when a new process has loaded every format and computed the same logits
+    as the trained network.
 
     Args:
         run: run folder, or its URI.
-        to: folder to make; one that is there must be empty.
-        rank: which network, by validation accuracy; the winner is 1.
-        key: of the network's architecture, instead of its rank.
-        space: the run's search space, to be named where it is a module of the user's own.
-        formats: of ``FORMATS``.
+        to: folder to create; an existing one must be empty.
+        rank: the network's rank by validation accuracy; the winner has rank 1.
+        key: key of the network's architecture, instead of its rank.
+        space: the run's search space; required if that is a module of the user's own.
+        formats: the formats to write, of ``FORMATS``.
         replace: replace an earlier export in ``to``.
 
     Raises:
-        ExportError: a format cannot be written, or does not answer as the network does.
+        ExportError: a format cannot be written, or computes other logits than the network.
         GtnNasError: the input is wrong, or the folder cannot be written.
     """
     folder = _target(to, replace)
@@ -121,13 +121,13 @@ def _source(trained: Trained) -> Source:
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and buffers, also those that a state dictionary leaves out."""
+    """Return all parameters and buffers, with the buffers that a state dictionary leaves out."""
     named = [*network.named_parameters(), *network.named_buffers()]
     return {name: tensor.detach().clone() for name, tensor in named}
 
 
 def _target(to: str | Path, replace: bool) -> Path:
-    """Return the folder to make, if it may be made."""
+    """Return the folder to create, after checking that it may be created or replaced."""
     if "://" in str(to):
         raise ConfigError(f"--to is a folder on this machine, not {to}")
     folder = Path(to).expanduser().resolve()
@@ -150,7 +150,7 @@ def _is_export(names: set[str]) -> bool:
 
 @contextmanager
 def _written_aside(folder: Path) -> Iterator[Path]:
-    """Yield a folder that takes its name when everything went well, and is removed otherwise."""
+    """Yield a temporary folder; rename it to ``folder`` on success, and remove it on an error."""
     aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     old = aside.with_suffix(".old")
     try:

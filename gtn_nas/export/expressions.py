@@ -1,4 +1,4 @@
-"""Python expressions, and how they are laid out on lines."""
+"""Python expressions, and their layout on lines."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 INDENT = " " * 4
 
 WIDTH = 100 - len(INDENT)
-"""Characters of a line of a method at most, in a class whose lines have 100."""
+"""Longest line of a method without the indent of its class, in a module of 100 columns."""
 
 REPEATED = 3
-"""So many equal layers in a row are written as one that is repeated."""
+"""So many or more equal layers in a row are written as a generator expression."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Code:
 
 @dataclass(frozen=True)
 class Number:
-    """A number or a tuple of numbers, which a class can make one of its parameters.
+    """A number or a tuple of numbers, which can become a parameter of a class.
 
     Attributes:
-        value: what it is.
-        role: what it is called where it stands, e.g. ``in_channels``.
+        value: the number or tuple.
+        role: name of the argument or attribute that gets it, e.g. ``in_channels``.
     """
 
     value: Any
@@ -39,7 +39,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Argument:
-    """What a call is given; it is left out where it is a number that is the default anyway."""
+    """An argument of a call; it is not written if it is a number equal to ``default``."""
 
     value: Expression
     keyword: str | None = None
@@ -48,13 +48,13 @@ class Argument:
 
 @dataclass(frozen=True)
 class Call:
-    """A call, or with other brackets a list.
+    """A call, or, with other brackets and no function, a list.
 
     Attributes:
-        function: what is called.
-        arguments: what it is given.
-        brackets: what stands around them.
-        one_a_line: give every argument a line of its own, also where there is room.
+        function: text of the called function.
+        arguments: the call's arguments, or the list's items.
+        brackets: the brackets around the arguments.
+        one_a_line: put every argument on a line of its own, even if all fit on one.
     """
 
     function: str
@@ -79,7 +79,7 @@ def skeleton(expression: Expression) -> Expression:
 
 
 def with_numbers(expression: Expression, values: Iterator[Expression]) -> Expression:
-    """Return an expression with something else in place of its numbers, from left to right."""
+    """Return an expression whose numbers are replaced by ``values``, from left to right."""
     if isinstance(expression, Number):
         return next(values)
     if isinstance(expression, Code):
@@ -92,7 +92,8 @@ def literal(value: Any) -> str:
     """Write a plain value as Python does, with double quotes.
 
     Raises:
-        ValueError: it is no plain value.
+        ValueError: it is not a string, a finite number, a boolean, ``None``, or a list or tuple of
+            such values.
     """
     if isinstance(value, str):
         return json.dumps(value)
@@ -122,10 +123,10 @@ def lines(before: str, expression: Expression, after: str = "", depth: int = 0) 
     """Write a statement that holds an expression, on as many lines as it needs.
 
     Args:
-        before: what stands before the expression, e.g. ``"x = "``.
-        expression: what may be broken into lines.
-        after: what stands after it.
-        depth: how far the statement is indented.
+        before: text before the expression, e.g. ``"x = "``.
+        expression: the expression, which may be broken into lines.
+        after: text after the expression.
+        depth: number of indents before the statement.
     """
     whole = f"{INDENT * depth}{before}{flat(expression)}{after}"
     if not isinstance(expression, Call):
@@ -165,13 +166,13 @@ def _parts(call: Call) -> list[str]:
 
 
 def _is_tall(expression: Expression) -> bool:
-    """Tell whether any part of it must have lines of its own."""
+    """Tell whether any call in an expression must put its arguments on lines of their own."""
     if not isinstance(expression, Call):
         return False
     return expression.one_a_line or any(_is_tall(a.value) for a in expression.arguments)
 
 
 def _runs(arguments: Sequence[Argument]) -> Iterator[tuple[Argument, int]]:
-    """Yield what is given, and how often in a row."""
+    """Yield each argument with the number of times that it is repeated in a row."""
     for argument, equal in groupby(arguments):
         yield argument, len(list(equal))

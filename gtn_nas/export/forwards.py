@@ -1,4 +1,4 @@
-"""The forward pass of a module that is none of torch's own: as its author wrote it, or traced."""
+"""The forward pass of a module that is not torch's own: its source as written, or a trace."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Forward:
 
     Attributes:
         source: lines of the method.
-        parts: what the modules that it calls are called, by their path below this one.
-        tensors: parameters and buffers that it reads.
-        values: plain values of attributes that it reads.
+        parts: attribute names of the modules that it calls, by their path below this module.
+        tensors: names of the parameters and buffers that it reads.
+        values: plain values of the other attributes that it reads, by name.
         imports: import statements for the names that it uses.
-        constants: values of global names that it uses.
+        constants: values of the global names that it uses, by name.
     """
 
     source: tuple[str, ...]
@@ -41,22 +41,22 @@ class Forward:
 
 
 class _NotAlone(Exception):
-    """A method needs more than can be taken along."""
+    """A method uses something that cannot be written into the exported module."""
 
 
 def forward_of(module: nn.Module, names: Names) -> Forward:
     """Return the forward pass of a module.
 
-    That of a layer without layers in it is kept as it was written, since it may do something else
-    in training. Any other is traced, which leaves what this one network does. Where one way does
-    not work, the other is tried.
+    The method of a module without submodules is copied as written, since it may do something else
+    in training mode. The method of any other module is traced, which keeps only the operations that
+    this network runs. If the preferred way fails, the other is tried.
 
     Args:
-        module: in evaluation mode.
-        names: chooses what modules are called.
+        module: the module, in evaluation mode.
+        names: chooses the attribute names of its submodules.
 
     Raises:
-        ExportError: neither works.
+        ExportError: both ways fail.
     """
     reasons = []
     ways = (_traced, _as_written) if list(module.children()) else (_as_written, _traced)
@@ -83,7 +83,11 @@ def _traced(module: nn.Module, names: Names) -> Forward:
 
 
 def _as_written(module: nn.Module, names: Names) -> Forward:
-    """Keep the method, if all it uses is torch, plain values and what the module itself holds."""
+    """Copy the method as written, if it uses only torch, ``math``, plain values and attributes.
+
+    Raises:
+        _NotAlone: it uses something else.
+    """
     method = type(module).forward
     if not isinstance(method, FunctionType):
         raise _NotAlone("no Python")
@@ -118,7 +122,7 @@ def _as_written(module: nn.Module, names: Names) -> Forward:
 
 
 def _free_names(tree: ast.Module) -> list[str]:
-    """Return the names that a function uses and does not make."""
+    """Return the names that a function reads and does not assign, sorted."""
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     made = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
     made |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
@@ -126,7 +130,7 @@ def _free_names(tree: ast.Module) -> list[str]:
 
 
 def _import_of(name: str, value: Any) -> str | None:
-    """Return the statement that imports a name from torch or ``math``, if it is from there."""
+    """Return the statement that imports a name, if it comes from torch or ``math``."""
     if isinstance(value, ModuleType):
         full = value.__name__
         if full.split(".")[0] not in ("torch", "math"):
@@ -142,7 +146,16 @@ def _import_of(name: str, value: Any) -> str | None:
 
 
 def _values(module: nn.Module, tree: ast.Module, known: set[str]) -> dict[str, Any]:
-    """Return the plain values of attributes that a method reads."""
+    """Return the plain values of the attributes that a method reads.
+
+    Args:
+        module: the module.
+        tree: source of its method.
+        known: names of its tensors and submodules, which are left out.
+
+    Raises:
+        _NotAlone: an attribute has no plain value.
+    """
     base = base_of(module)
     given = set() if base is nn.Module else set(inspect.signature(base).parameters)
     values = {}
@@ -154,7 +167,7 @@ def _values(module: nn.Module, tree: ast.Module, known: set[str]) -> dict[str, A
             continue
         value = getattr(module, name, None)
         if name in given or (value is not None and hasattr(base, name)):
-            continue  # the class that it is made from has it as well
+            continue  # the base class sets this attribute as well
         if not hasattr(module, name) or not _is_plain(value):
             raise _NotAlone(f"self.{name}")
         values[name] = value

@@ -1,4 +1,4 @@
-"""Layers of ``torch.nn`` as the calls that make them, and what layers are called."""
+"""Turns layers of ``torch.nn`` into the calls that create them, and names layers."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ SHORT_NAMES = {
     "GroupNorm": "norm",
     "LayerNorm": "norm",
 }
-"""What a layer is called; any other after its class."""
+"""Names of layers by their class; any other layer is named after its class."""
 
 SIDE_PIECES = ("norm", "relu", "gelu", "silu", "dropout", "identity")
-"""A sequence is called after the first of its layers that is none of these."""
+"""A sequence is named after its first layer whose name is not one of these."""
 
 
 def torch_base(layer: nn.Module) -> type[nn.Module]:
-    """Return the class of ``torch.nn`` that a layer's class is, or is made from."""
+    """Return the first class of ``torch.nn`` among a layer's class and its base classes."""
     classes = (cls for cls in type(layer).__mro__ if getattr(nn, cls.__name__, None) is cls)
     return next(classes, nn.Module)
 
 
 def base_of(module: nn.Module) -> type[nn.Module]:
-    """Return the class that a module's own is written from; torch's only for a single layer."""
+    """Return the base class of a module's written class: ``nn.Module`` if it has submodules."""
     return nn.Module if list(module.children()) else torch_base(module)
 
 
 def torch_class(layer: nn.Module) -> type[nn.Module] | None:
-    """Return the class of ``torch.nn`` whose forward pass a layer has, unless it has its own."""
+    """Return the class of ``torch.nn`` whose forward pass a layer uses; ``None`` for its own."""
     base = torch_base(layer)
     return base if base is not nn.Module and type(layer).forward is base.forward else None
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Return a module's own parameters and buffers, without those of modules in it."""
+    """Return a module's own parameters and buffers, without those of its submodules."""
     tensors: dict[str, Tensor] = dict(module.named_parameters(recurse=False))
     return tensors | dict(module.named_buffers(recurse=False))
 
 
 def torch_call(layer: nn.Module, cls: type[nn.Module]) -> Call:
-    """Return the call that makes a layer of ``torch.nn``."""
+    """Return the call that creates a layer of ``torch.nn``."""
     return Call(f"nn.{cls.__name__}", arguments_of(layer, cls))
 
 
 def arguments_of(layer: nn.Module, cls: type[nn.Module]) -> tuple[Argument, ...]:
-    """Return what ``cls`` must be given to make a layer like this, read from its attributes.
+    """Return the arguments with which ``cls`` creates such a layer, read from its attributes.
 
     Raises:
-        ExportError: that would not make such a layer.
+        ExportError: these arguments do not create such a layer.
     """
     if cls is nn.Module:
         return ()
@@ -75,10 +75,10 @@ def arguments_of(layer: nn.Module, cls: type[nn.Module]) -> tuple[Argument, ...]
 
 
 def made_again(layer: nn.Module, cls: type[nn.Module]) -> nn.Module:
-    """Make a layer like another, without memory for its weights.
+    """Create a layer of ``cls`` with the same arguments, without memory for its weights.
 
     Raises:
-        ExportError: it cannot be made.
+        ExportError: it cannot be created from the layer's attributes.
     """
     values = _values(layer, cls)
     try:
@@ -92,7 +92,7 @@ def made_again(layer: nn.Module, cls: type[nn.Module]) -> nn.Module:
 
 
 def kind_of(layer: nn.Module) -> str:
-    """Return what a layer is called, e.g. ``conv`` or ``cell``."""
+    """Return a name for a layer from its class, e.g. ``conv`` or ``cell``."""
     if isinstance(layer, nn.Sequential):
         kinds = [kind_of(piece) for piece in layer]
         return next((k for k in kinds if k not in SIDE_PIECES), kinds[0] if kinds else "identity")
@@ -102,11 +102,11 @@ def kind_of(layer: nn.Module) -> str:
 
 
 def _values(layer: nn.Module, cls: type[nn.Module]) -> dict[str, Any]:
-    """Return what a layer was given, as far as it remembers that."""
+    """Return the arguments that a layer was created with, as far as its attributes keep them."""
     names = [n for n in inspect.signature(cls).parameters if n not in ("device", "dtype")]
     values = {name: _value(layer, name) for name in names if hasattr(layer, name)}
     if not (values.get("affine", True) and values.get("elementwise_affine", True)):
-        values.pop("bias", None)  # there is none without a weight
+        values.pop("bias", None)  # a norm without weights has no bias either
     return values
 
 
@@ -115,7 +115,7 @@ def _value(layer: nn.Module, name: str) -> Any:
     if name == "bias" and not isinstance(value, bool):
         return value is not None
     if name == "stride" and "Pool" in type(layer).__name__ and value == layer.kernel_size:
-        return None  # as by default
+        return None  # the default
     if isinstance(value, tuple) and len(set(value)) == 1 and len(value) > 1:
         return value[0]
     return value
@@ -137,7 +137,10 @@ def _code(layer: nn.Module, name: str, value: Any) -> Expression:
 
 
 def _require_same(layer: nn.Module, cls: type[nn.Module]) -> None:
-    """Check that what is made again holds the same weights, or a part of them."""
+    """Check that a layer that ``cls`` creates again has weights of the same names and shapes.
+
+    A layer with a forward pass of its own may have further weights.
+    """
     made, found = (_shapes(made_again(layer, cls)), _shapes(layer))
     is_whole = torch_class(layer) is cls
     if made != found if is_whole else not made.items() <= found.items():

@@ -1,4 +1,4 @@
-"""What modules are called as attributes of the module that they are in."""
+"""Chooses the attribute names of submodules in the exported code."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import nn
 from gtn_nas.export.layers import kind_of
 
 GENERIC_LISTS = frozenset({"layers", "blocks", "ops", "operations", "modules", "body", "features"})
-"""Lists whose names say less than the kinds of what is in them."""
+"""Names of lists that say less than the classes of the modules in the list."""
 
 
 def part_names(module: nn.Module, paths: Sequence[str]) -> dict[str, str]:
-    """Return a name for each of some modules within one, by its path.
+    """Return an attribute name for each of some submodules, by its path below ``module``.
 
-    Those in lists, which Python knows by number, are called after what they are, or after the list
+    A submodule in a list, whose path ends in a number, is named after its class, or after the list
     if that says more: ``layers.3`` becomes ``conv_2``, ``cells.0`` becomes ``cell_1``.
     """
     bases = {path: _base(module, path) for path in paths}
@@ -36,7 +36,7 @@ def part_names(module: nn.Module, paths: Sequence[str]) -> dict[str, str]:
 
 
 def _is_fixed(path: str) -> bool:
-    """Tell whether a path is a name already."""
+    """Tell whether a path can stay as it is, since it is a valid attribute name."""
     return path.isidentifier()
 
 

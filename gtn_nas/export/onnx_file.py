@@ -1,4 +1,4 @@
-"""A network as an ONNX file."""
+"""Writes a network as an ONNX file."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ INPUT, OUTPUT = "images", "logits"
 
 
 def write_onnx(network: nn.Module, image_shape: tuple[int, int, int], path: Path) -> None:
-    """Write a network that takes any number of images.
+    """Write a network as an ONNX file that takes any number of images.
 
     Args:
-        network: in evaluation mode.
+        network: the network, in evaluation mode.
         image_shape: channels, height and width.
-        path: where to.
+        path: the file to write.
 
     Raises:
         ExportError: torch's exporter cannot write it.
     """
-    images = torch.zeros(2, *image_shape)  # of one image, the batch could be taken for a constant
+    images = torch.zeros(2, *image_shape)  # the exporter could take a batch of 1 for a constant
     logger = logging.getLogger("torch.onnx")
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
@@ -44,7 +44,7 @@ def write_onnx(network: nn.Module, image_shape: tuple[int, int, int], path: Path
                 external_data=False,
                 verbose=False,
             )
-    except Exception as error:  # it raises what it likes
+    except Exception as error:  # the exporter raises many kinds
         raise ExportError(
             f"this network cannot be written as ONNX ({one_line(error)}); "
             "--formats pytorch leaves that out"

@@ -1,4 +1,4 @@
-"""The module of a search space of the user's own, copied beside what was found in it."""
+"""Copies the module of the user's own search space into the export."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class OwnSpace:
 
     Attributes:
         copy: path of the copy in the export.
-        others: names of the modules of its author that it imports; they are not copied.
+        others: names of the user's other modules that it imports; these are not copied.
     """
 
     copy: str
@@ -33,7 +33,7 @@ def copy_module(space: SearchSpace, folder: Path) -> OwnSpace:
     """Copy the file that defines a search space to ``FOLDER`` in an export.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: that file cannot be read.
     """
     cls = type(space)
     try:
@@ -47,7 +47,7 @@ def copy_module(space: SearchSpace, folder: Path) -> OwnSpace:
 
 
 def _other_modules(source: bytes) -> list[str]:
-    """Return the modules that a source imports and that are no part of Python or a package."""
+    """Return the modules that a source imports and that are the user's own; see ``_is_own``."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -60,7 +60,7 @@ def _other_modules(source: bytes) -> list[str]:
 
 
 def _is_own(name: str) -> bool:
-    """Tell whether a module lies where a person's own do, and not among the installed ones."""
+    """Tell whether a module belongs to neither Python, gtn_nas nor an installed package."""
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names or top == "gtn_nas":
         return False

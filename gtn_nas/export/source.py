@@ -1,8 +1,8 @@
-"""A network as a module of plain PyTorch, as a person would write it.
+"""Writes a network as a Python module of plain PyTorch, as a person would write it.
 
-Every module of a network is written as a class: its layers follow from their attributes, its
-forward pass from the author's text or from a trace (``forwards``). So this works for every search
-space, also for those that users bring.
+Every module of a network is written as a class. Its layers are read from the attributes of the
+network's layers, its forward pass comes from the author's source or from a trace (``forwards``). So
+this works for every search space, also for a user's own.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Source:
     """A network's code.
 
     Attributes:
-        text: the Python module; the network's class is ``classes.NETWORK``.
-        names: what each parameter and buffer is called there, by its name in the network.
+        text: the Python module; the name of the network's class is ``classes.NETWORK``.
+        names: the name of each parameter and buffer in that class, by its name in the network.
     """
 
     text: str
@@ -43,12 +43,12 @@ class Source:
 
 
 def source_of(network: nn.Module, title: str, about: str) -> Source:
-    """Write a network.
+    """Return the code of a network.
 
     Args:
-        network: in evaluation mode.
-        title: documentation of the module; neither it nor ``about`` has quotes or backslashes.
-        about: documentation of the network's class, one line.
+        network: the network, in evaluation mode.
+        title: docstring of the module, without quotes and backslashes.
+        about: docstring of the network's class, one line, without quotes and backslashes.
 
     Raises:
         ExportError: a layer cannot be written as plain PyTorch; the message names it.
@@ -65,7 +65,11 @@ def source_of(network: nn.Module, title: str, about: str) -> Source:
 
 
 def _constants(classes: Iterable[Class]) -> dict[str, Any]:
-    """Return the global values that methods use."""
+    """Return the global constants that the forward passes use, by name.
+
+    Raises:
+        ExportError: two forward passes use different values under the same name.
+    """
     found: dict[str, Any] = {}
     for cls in classes:
         for name, value in cls.forward.constants.items():
@@ -78,7 +82,7 @@ def _constants(classes: Iterable[Class]) -> dict[str, Any]:
 
 
 def _head(title: str, classes: Iterable[Class]) -> str:
-    """Write the documentation and the imports."""
+    """Return the module's docstring and imports."""
     statements = {s for c in classes for s in c.forward.imports} | {f"{FROM_TORCH}nn"}
     if any("torch.empty" in line for c in classes for line in _init(c)):
         statements.add("import torch")
@@ -103,7 +107,7 @@ def _class(cls: Class) -> str:
 
 
 def _init(cls: Class) -> list[str]:
-    """Write ``__init__``."""
+    """Return the lines of ``__init__``."""
     rows, parameters = cls.rows, cls.parameters()
     given = [Argument(Code("self"))]
     for name, places in parameters.items():

@@ -1,4 +1,4 @@
-"""What a module does, followed by ``torch.fx`` one level deep and written as Python."""
+"""Traces a module's forward pass with ``torch.fx``, one level deep, and writes it as Python."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from torch import fx, nn
 from gtn_nas.export.expressions import Argument, Call, Code, Expression, flat, lines, literal
 
 LONGEST_INLINE = 60
-"""Characters of an expression that is written where it is used, and not given a name."""
+"""Longest expression, in characters, that is written where it is used instead of being named."""
 DEEPEST_INLINE = 3
-"""Calls within calls that are written so."""
+"""Most calls nested in such an expression."""
 
 Names = Callable[[nn.Module, Sequence[str]], dict[str, str]]
-"""Chooses what the modules at some paths below one are called as its attributes."""
+"""Chooses attribute names for the submodules of a module, by their paths below it."""
 
 INFIX: Mapping[Any, tuple[str, int]] = {
     operator.add: ("+", 1),
@@ -37,16 +37,16 @@ INFIX: Mapping[Any, tuple[str, int]] = {
     operator.neg: ("-", 3),
     operator.pow: ("**", 4),
 }
-"""How operations are written, and how tightly they hold their terms together."""
+"""Operators with their sign and precedence; a higher precedence binds more tightly."""
 TIGHTEST = 5
 
 RESULTS = {"add": "total", "iadd": "total", "cat": "joined", "mul": "product", "sub": "difference"}
-"""What a result is called where its operation's own name would mislead."""
+"""Variable names for the results of operations; any other result is named after its operation."""
 
 
 @dataclass(frozen=True)
 class Traced:
-    """A method in Python, and what it uses."""
+    """A traced method in Python, and what it uses; for the attributes see ``forwards.Forward``."""
 
     source: tuple[str, ...]
     parts: Mapping[str, str]
@@ -55,22 +55,22 @@ class Traced:
 
 
 class _OneLevel(fx.Tracer):
-    """Follows a module, and takes every module in it as a whole."""
+    """Traces a module without looking into its submodules."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
 
 
 def traced(module: nn.Module, names: Names) -> Traced:
-    """Return the forward pass of a module as it is in evaluation mode.
+    """Return the forward pass that a module runs in evaluation mode.
 
     Args:
-        module: to follow.
-        names: chooses what the modules in it are called.
+        module: the module to trace.
+        names: chooses the attribute names of its submodules.
 
     Raises:
-        ValueError: it does something that cannot be written.
-        Exception: whatever the tracer or the module raises.
+        ValueError: the module does something that cannot be written.
+        Exception: the tracer or the module may raise any error.
     """
     graph = _OneLevel().trace(module)
     _drop_identities(graph, module)
@@ -92,7 +92,7 @@ def _drop_identities(graph: fx.Graph, module: nn.Module) -> None:
 
 
 class _Writer:
-    """Writes a graph as the body of a method, one name for what is used twice."""
+    """Writes a graph as a method; a result that is used more than once gets a variable."""
 
     def __init__(self, graph: fx.Graph, module: nn.Module, parts: Mapping[str, str]) -> None:
         self.nodes = list(graph.nodes)
@@ -133,7 +133,7 @@ class _Writer:
         if any(_is_in_place(node, self.module) for node in every):
             *_, last_step, output = self.nodes
             is_returned = output.all_input_nodes == [last_step]
-            return every - {last_step} if is_returned else every  # what is done in order stays so
+            return every - {last_step} if is_returned else every  # keeps the order of the steps
         named: set[fx.Node] = set()
         sizes: dict[fx.Node, tuple[int, int]] = {}
         for node in self.nodes:
@@ -151,7 +151,12 @@ class _Writer:
         return named
 
     def _name(self, node: fx.Node, place: int) -> str:
-        """Return what a result is called: ``x`` as long as nobody waits for the last ``x``."""
+        """Return the variable for a result: ``x``, unless the current ``x`` is still to be read.
+
+        Args:
+            node: the node whose result it is.
+            place: index of the node.
+        """
         taken = {
             self.texts[n] for n, last in self.last_reads.items() if last > place and n in self.texts
         }
@@ -166,7 +171,7 @@ class _Writer:
         return next(name for name in choices if name not in taken and name not in self.inputs)
 
     def _last_reads(self) -> dict[fx.Node, int]:
-        """Return the place of the last statement that mentions each name."""
+        """Return, for each node with a variable, the index of the last statement that reads it."""
         mentioned: dict[fx.Node, set[fx.Node]] = {}
         last: dict[fx.Node, int] = {}
         for place, node in enumerate(self.nodes):
@@ -206,7 +211,8 @@ class _Writer:
                 return Code(f"-{self._text(args[0], tightness)}")
             is_power = node.target is operator.pow
             left = self._text(args[0], tightness + is_power)
-            right = self._text(args[1], tightness + 1)  # rounding: a + (b + c) is not a + b + c
+            # a + (b + c) rounds differently from a + b + c, so it keeps its parentheses.
+            right = self._text(args[1], tightness + 1)
             return Code(f"{left} {sign} {right}")
         kwargs = _without_defaults(node.target, kwargs)
         return self._call(self._function(node.target), args, kwargs)
@@ -229,7 +235,7 @@ class _Writer:
         return Call(function, tuple(arguments))
 
     def _text(self, value: Any, tightness: int = 0) -> str:
-        """Write a value; in parentheses if its terms hold together less than is needed."""
+        """Write a value, in parentheses if its operator binds less tightly than ``tightness``."""
         if isinstance(value, fx.Node):
             text = self.texts[value]
             is_written = value not in self.named and value.op == "call_function"
@@ -257,16 +263,16 @@ class _Writer:
 
 
 def _without_defaults(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what a function takes for granted; the tracer names everything."""
+    """Leave out arguments equal to their defaults, since the tracer lists every argument."""
     try:
         known = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # it is not of Python
+    except (TypeError, ValueError):  # a compiled function may have no signature
         return dict(given)
     return {n: v for n, v in given.items() if n not in known or known[n].default is not v}
 
 
 def _is_in_place(node: fx.Node, module: nn.Module) -> bool:
-    """Tell whether a step changes what it is given."""
+    """Tell whether a node changes its inputs in place."""
     if node.op == "call_module":
         below = module.get_submodule(str(node.target)).modules()
         return any(getattr(layer, "inplace", False) for layer in below)
@@ -276,7 +282,7 @@ def _is_in_place(node: fx.Node, module: nn.Module) -> bool:
 
 
 def _count(node: fx.Node, user: fx.Node) -> int:
-    """Return how often a user reads a node."""
+    """Return how often the node ``user`` has ``node`` among its arguments."""
     found = 0
 
     def visit(argument: fx.Node) -> fx.Node:

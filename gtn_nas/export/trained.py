@@ -1,4 +1,4 @@
-"""A fully trained network of a run, and what it takes to use it."""
+"""Loads a fully trained network of a run, and what is needed to use it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Images:
-    """What a network was trained on, as far as whoever uses it must know.
+    """The images that a network was trained on, as far as its users must know.
 
     Attributes:
-        dataset: its name.
-        classes: names, in the order of the logits.
+        dataset: name of the data set.
+        classes: names of the classes, in the order of the logits.
         shape: channels, height and width.
-        mean: of each channel, subtracted from values scaled to 0-1.
-        std: of each channel, which the difference is divided by.
+        mean: mean of each channel, subtracted from values scaled to 0-1.
+        std: standard deviation of each channel, by which the difference is divided.
     """
 
     dataset: str
@@ -45,23 +45,23 @@ class Images:
     std: tuple[float, ...]
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Turn uint8 images ``(N, C, H, W)`` into what the network wants."""
+        """Turn uint8 images ``(N, C, H, W)`` into the network's float32 input."""
         return normalise(pixels, self.mean, self.std)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network as the run left it.
+    """A fully trained network of a run.
 
     Attributes:
         run: name of the run.
-        rank: its place among the finals by validation accuracy; the winner's is 1.
-        final: its row of the finals.
-        architecture: what it is.
+        rank: the network's rank among the finals by validation accuracy; the winner has rank 1.
+        final: the network's row of the table ``finals``.
+        architecture: the network's architecture.
         space: the search space.
-        spec: what the run calls the search space.
-        network: with the trained weights, on the CPU and in evaluation mode.
-        images: what it was trained on.
+        spec: the search space as named in the run's configuration.
+        network: the network with its trained weights, on the CPU and in evaluation mode.
+        images: the images that it was trained on.
     """
 
     run: str
@@ -79,13 +79,13 @@ def load_trained(uri: str | Path, rank: int, key: str | None, space: str | None)
 
     Args:
         uri: the run's folder or URI.
-        rank: place by validation accuracy, from 1.
-        key: of the architecture, instead of the rank.
-        space: the run's search space, which must be named where it is a module of the user's own.
+        rank: rank by validation accuracy, from 1.
+        key: key of the architecture, instead of the rank.
+        space: the run's search space; required if that is a module of the user's own.
 
     Raises:
         GtnNasError: there is no such run or network, its weights are missing or damaged, or the
-            search space was not named or is another.
+            search space was not named or is not the run's.
     """
     run = load_run(uri)
     rank, final = _chosen(run, rank, key)
@@ -107,7 +107,7 @@ def load_trained(uri: str | Path, rank: int, key: str | None, space: str | None)
 
 
 def _chosen(run: Run, rank: int, key: str | None) -> tuple[int, dict[str, Any]]:
-    """Return a final and its place."""
+    """Return the rank and the row of the chosen network."""
     finals = {row["key"]: row for row in run.best_finals() if row["status"] == Status.OK}
     keys = list(finals)
     if not keys:
@@ -125,7 +125,17 @@ def _chosen(run: Run, rank: int, key: str | None) -> tuple[int, dict[str, Any]]:
 
 
 def _space(spec: str, named: str | None) -> SearchSpace:
-    """Return a run's search space; code of others is not run unless it is named again."""
+    """Return a run's search space.
+
+    A run may come from somebody else, so a module in it is executed only if the user names it.
+
+    Args:
+        spec: the search space as named in the run's configuration.
+        named: the search space that the user named, if any.
+
+    Raises:
+        ConfigError: the user did not name the module, or named another search space.
+    """
     if ":" in spec and named is None:
         raise ConfigError(
             f"this run's search space is the module {spec!r}, which would be executed; name it "
@@ -137,7 +147,7 @@ def _space(spec: str, named: str | None) -> SearchSpace:
 
 
 def _warn_of_changes(run: Run, space: SearchSpace, spec: str) -> None:
-    """Say so if the source of a search space is another than when the run was started."""
+    """Log a warning if the source of the search space has changed since the run was started."""
     started = run.sql("SELECT details FROM events WHERE kind = 'start' LIMIT 1")
     before = json.loads(started[0]["details"]).get("search space") if started else None
     if before not in (None, space_fingerprint(space)):
@@ -149,7 +159,7 @@ def _warn_of_changes(run: Run, space: SearchSpace, spec: str) -> None:
 
 
 def _read(place: Place) -> tuple[Images, dict[str, Tensor]]:
-    """Read a weights file: what its header says of images, and the tensors."""
+    """Read a weights file: the description of the images in its header, and the tensors."""
     if not place.is_file():
         raise RunFolderError(f"the weights {place} are missing")
     try:
@@ -175,7 +185,7 @@ def _built(
     try:
         network = space.build(architecture, images.shape, len(images.classes), "final")
         network.load_state_dict(weights)
-    except Exception as error:  # a space of the user's own may raise anything
+    except Exception as error:  # a user's own search space may raise anything
         raise RunFolderError(
             f"the weights of {architecture.key} do not fit what the search space {space.name!r} "
             f"builds ({one_line(error)})"

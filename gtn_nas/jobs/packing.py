@@ -1,4 +1,4 @@
-"""What a job takes along: its configuration, and the few files of this machine that it names."""
+"""Packs the folder that a job is sent with: its configuration and the local files that it names."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ CONFIG = "job.yaml"
 """The configuration's name in the job's folder."""
 
 SENT = ("teacher", "start", "truth")
-"""Settings whose files are small, and travel with the job."""
+"""Settings that name small files; these are sent with the job."""
 
 KEPT = ("data_dir", "rank_labels", "checkpoint", "out")
-"""Settings that name places of the cluster."""
+"""Settings that name places that the cluster can reach; nothing is sent for them."""
 
 MAX_BYTES = 64 * 2**20
-"""What a job may take along; data sets and runs belong elsewhere."""
+"""Largest total size of the sent files; data sets and runs are not sent."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command that is to be run elsewhere.
+    """A command to run on a cluster.
 
     Attributes:
         name: ``search``, ``pretrain`` or ``validate-proxy``.
-        kind: class of its configuration.
-        settings: those that were given.
-        flags: options that are no settings, such as ``--resume``.
+        kind: class of the command's configuration.
+        settings: the settings that the user gave.
+        flags: options that are not settings, such as ``--resume``.
     """
 
     name: str
@@ -51,27 +51,27 @@ class Command:
 
 
 def pack(command: Command, folder: Path) -> list[str]:
-    """Put all that a command needs of this machine into a folder.
+    """Put everything that a command needs from this machine into a folder.
 
     Args:
-        command: what is to be run.
-        folder: an empty folder, which the command will be run in.
+        command: the command to run.
+        folder: an empty folder; the job runs in a copy of it.
 
     Returns:
-        The command line to run there.
+        The command line to run in that copy.
 
     Raises:
-        ConfigError: a setting is wrong, or names what the cluster cannot have.
+        ConfigError: a setting is wrong, or names a place that the cluster cannot reach.
     """
     config = parse(command.kind, command.settings)
     for place in (data_folder(config), *command.settings.values()):
-        refuse_secrets(str(place))  # a cluster shows everyone what its jobs were asked
+        refuse_secrets(str(place))  # the settings of a job are shown to every user of the cluster
     _refuse_unknown(config)
     _refuse_address(command)
     _refuse_lost(command, config)
     if ":" in config.space:
         _send_module(config.space, folder)
-    # Without an address, so that a resumed run forgets the cluster that it was on.
+    # Without an address, so that a resumed run does not connect to the cluster of its first start.
     settings = {**command.settings, **_send_files(config, folder), "address": None}
     plain = {n: str(v) if isinstance(v, Path) else v for n, v in settings.items()}
     (folder / CONFIG).write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
@@ -80,7 +80,7 @@ def pack(command: Command, folder: Path) -> list[str]:
 
 
 def _refuse_unknown(config: DataConfig) -> None:
-    """Refuse a name that is none of what ships."""
+    """Refuse an unknown name of a data set, a search space or a teacher."""
     if data_folder(config) is None and config.dataset not in DATASETS:
         raise UnknownNameError("data set", config.dataset, DATASETS)
     if ":" not in config.space:
@@ -99,7 +99,11 @@ def _refuse_address(command: Command) -> None:
 
 
 def _refuse_lost(command: Command, config: DataConfig) -> None:
-    """Refuse places in the job's own folder, which the cluster deletes when the job has ended."""
+    """Refuse places in the job's folder, which the cluster deletes when the job has ended.
+
+    Raises:
+        ConfigError: such a place was named, or no place for the results.
+    """
     if getattr(config, "out", None) is None:
         raise ConfigError(
             "a job needs a place for its results: --out s3://BUCKET/NAME, or an absolute path that "
@@ -123,15 +127,19 @@ def _is_absolute(place: str) -> bool:
 
 
 def _found_here(config: DataConfig) -> dict[str, Path]:
-    """Return the small files that are on this machine."""
+    """Return the files to send that exist on this machine, by the name of their setting."""
     return {n: p for n, p in local_inputs(config).items() if n in SENT and p.is_file()}
 
 
 def _send_files(config: DataConfig, folder: Path) -> dict[str, str]:
-    """Copy the small files that are here, and return where the job will find them.
+    """Copy the files of ``SENT`` that exist on this machine into the job's folder.
+
+    Returns:
+        The path of each copy in the job's folder, by the name of its setting.
 
     Raises:
-        ConfigError: one is neither here nor, being named without its folder, anywhere else.
+        ConfigError: a relative path names no file on this machine. An absolute one may be a file of
+            the cluster.
     """
     here = _found_here(config)
     for name, path in local_inputs(config).items():
@@ -145,10 +153,10 @@ def _send_files(config: DataConfig, folder: Path) -> dict[str, str]:
 
 
 def _send_module(space: str, folder: Path) -> None:
-    """Copy the module of a search space from the current directory, or its whole package.
+    """Copy a search space's module, or its whole package, from the current directory.
 
     Raises:
-        ConfigError: there is none, and none is installed under that name.
+        ConfigError: no such module is in the current directory or installed.
     """
     name = space.partition(":")[0].partition(".")[0]
     if Path(f"{name}.py").is_file():
@@ -162,7 +170,7 @@ def _send_module(space: str, folder: Path) -> None:
 
 
 def _not_sent(folder: str, names: list[str]) -> set[str]:
-    """Return what of a package stays here: what is hidden, compiled, or only linked to."""
+    """Return the names in a package that are not copied: hidden, compiled or symbolic links."""
     return {
         name
         for name in names

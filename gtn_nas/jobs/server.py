@@ -1,4 +1,4 @@
-"""The Jobs server of a Ray cluster: takes commands, and tells what became of them."""
+"""Client of a Ray cluster's Jobs server: submits, lists, follows and stops jobs."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 VARIABLE = "RAY_API_SERVER_ADDRESS"
-"""Environment variable that names the server, here as for Ray's own commands."""
+"""Environment variable with the server's address; Ray's own commands read it too."""
 
 DEFAULT = "http://127.0.0.1:8265"
 
 REACH_S = 5.0
-"""How long a server may take to accept a connection, and then to answer it."""
+"""Time limit for connecting to a server, and again for its answer."""
 
 STOP_S = 30
-"""Seconds that a stopped job has to end in order; Ray's default of 3 is short for a search."""
+"""Time that a stopped job has to clean up; Ray's default of 3 s is too short for a search."""
 
 POLL_S = 1.0
-"""Seconds between two looks at a job whose log has ended."""
+"""Seconds between two checks of a job whose log has ended."""
 
 TALKATIVE = (
     "ray.dashboard.modules.job.sdk",
     "ray.dashboard.modules.dashboard_sdk",
     "ray._private.runtime_env.packaging",
 )
-"""Loggers of Ray that tell of every step of a submission."""
+"""Loggers of Ray that report every step of a submission."""
 
 KNOWN = 10
-"""Jobs that the message about an unknown one chooses from."""
+"""How many of the latest jobs an error about an unknown name considers."""
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is known of a job.
+    """A job's state.
 
     Attributes:
-        id: Ray's name of it.
+        id: the job's name in Ray.
         status: ``PENDING``, ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``STOPPED``.
-        command: what it runs.
-        started: when it was submitted.
-        ended: when it ended, if it has.
-        exit_code: of the command, if that ended by itself.
-        message: what Ray says of its status; of a failed one, with the end of its log.
+        command: the command that it runs.
+        started: when it was submitted, in UTC.
+        ended: when it ended, in UTC; ``None`` if it has not.
+        exit_code: exit code of the command; ``None`` if it did not end by itself.
+        message: Ray's message about the status; for a failed job, it includes the end of the log.
     """
 
     id: str
@@ -75,27 +75,27 @@ class Job:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it will never change again."""
+        """Whether the job has ended, so that its state will not change any more."""
         return self.status in ENDED
 
 
 class JobServer:
-    """One cluster's Jobs server, known to answer.
+    """One cluster's Jobs server; creating it checks that the server answers.
 
     Args:
-        address: ``http://HOST:PORT`` of the cluster's dashboard; by default what
-            ``RAY_API_SERVER_ADDRESS`` says, else this machine's.
+        address: ``http://HOST:PORT`` of the cluster's dashboard; by default the value of
+            ``RAY_API_SERVER_ADDRESS``, else this machine's dashboard.
 
     Raises:
         ConfigError: the address has another form.
-        ClusterError: nothing answers there, or it wants a token that is not here.
+        ClusterError: nothing answers there, or it asks for a token that is not set here.
     """
 
     def __init__(self, address: str | None = None) -> None:
         self.address = _checked(address or os.environ.get(VARIABLE) or DEFAULT)
         offer_token()
         _require_dashboard(self.address)
-        # Ray lets the environment win over its argument.
+        # Ray prefers the environment variable to the argument below.
         os.environ[VARIABLE] = self.address
         from ray.job_submission import JobSubmissionClient
 
@@ -105,12 +105,12 @@ class JobServer:
             self._client: JobSubmissionClient = JobSubmissionClient(self.address)
 
     def submit(self, entry: Sequence[str], folder: Path, command: str) -> str:
-        """Start a job, and return its name.
+        """Submit a job, and return its name.
 
         Args:
-            entry: the command line.
-            folder: what the job takes along, and is run in.
-            command: what stands in lists of jobs.
+            entry: the command line to run.
+            folder: its files are sent with the job, which runs in a copy of it.
+            command: the command as shown in lists of jobs.
         """
         runtime = {
             "working_dir": str(folder),
@@ -137,13 +137,13 @@ class JobServer:
         """Return one job.
 
         Raises:
-            UnknownNameError: there is none of that name.
+            UnknownNameError: there is no job of that name.
         """
         with self._asked(name):
             return _job(self._client.get_job_info(name))
 
     def logs(self, name: str) -> str:
-        """Return all that a job has printed.
+        """Return everything that a job has printed.
 
         Raises:
             UnknownNameError: there is no job of that name.
@@ -152,15 +152,15 @@ class JobServer:
             return str(self._client.get_job_logs(name))
 
     def follow(self, name: str, show: Callable[[str], None]) -> Job:
-        """Hand over what a job prints, until it has ended; return what became of it.
+        """Pass on what a job prints until it has ended; return its final state.
 
         Args:
-            name: the job.
+            name: the job's name.
             show: called with each piece of text.
 
         Raises:
             UnknownNameError: there is no job of that name.
-            ClusterError: the cluster stopped answering; the job may go on.
+            ClusterError: the cluster stopped answering; the job may still be running.
         """
         shown = 0
         while True:
@@ -175,7 +175,16 @@ class JobServer:
     async def _show_from(
         self, name: str, start: int, show: Callable[[str], None]
     ) -> tuple[int, bool]:
-        """Show a log from a character on; return how far it got, and whether that was the end."""
+        """Show a job's log from one of its characters on.
+
+        Args:
+            name: the job's name.
+            start: number of characters that were shown already.
+            show: called with each piece of text.
+
+        Returns:
+            The number of characters shown by now, and whether the log's end was reached.
+        """
         import aiohttp
 
         log = self._client.tail_job_logs(name)
@@ -186,7 +195,7 @@ class JobServer:
             except StopAsyncIteration:
                 return max(place, start), True
             except (aiohttp.ClientError, OSError, RuntimeError):
-                # Whether the cluster is gone or only the connection, the next question tells.
+                # The caller's next request tells whether the whole cluster is gone.
                 return max(place, start), False
             if place + len(text) > start:
                 show(text[max(start - place, 0) :])
@@ -203,14 +212,22 @@ class JobServer:
 
     @contextmanager
     def _asked(self, name: str | None = None) -> Iterator[None]:
-        """Tell in a line what went wrong with a question about a job or the cluster."""
+        """Turn an error of a request into an error of this package with a message of one line.
+
+        Args:
+            name: the job that the request is about, if any.
+
+        Raises:
+            UnknownNameError: there is no job of that name.
+            ClusterError: the request failed for another reason.
+        """
         from ray.exceptions import AuthenticationError
 
         try:
             yield
         except AuthenticationError as error:
             raise ClusterError(_refusal(self.address, str(error))) from error
-        except (OSError, RuntimeError) as error:  # those of `requests` are of the first kind
+        except (OSError, RuntimeError) as error:  # the errors of `requests` are OSErrors
             if name is not None and "status code 404" in str(error):
                 known = [job.id for job in self.jobs()[:KNOWN]] or ["none"]
                 raise UnknownNameError("job", name, known) from error
@@ -235,7 +252,13 @@ def _moment(milliseconds: int | None) -> datetime | None:
 
 
 def _checked(address: str) -> str:
-    """Return the address without its end; Ray would import what stands before another ``://``."""
+    """Return the address with its scheme and without a final slash, after checking its form.
+
+    Ray would import a module named after any other scheme than http and https.
+
+    Raises:
+        ConfigError: the address has another form.
+    """
     text = address if "://" in address else f"http://{address}"
     if not re.fullmatch(r"https?://[^\s/@?#]+/?", text):
         raise ConfigError(
@@ -245,13 +268,17 @@ def _checked(address: str) -> str:
 
 
 def _require_dashboard(address: str) -> None:
-    """Fail fast where nothing answers; Ray's client would wait for minutes."""
+    """Check that a Ray dashboard answers, since Ray's client would wait for minutes.
+
+    Raises:
+        ClusterError: nothing answers, or something else than a Ray dashboard does.
+    """
     try:
-        # Its form was checked: http or https.
+        # `_checked` allows only http and https.
         with urllib.request.urlopen(f"{address}/api/version", timeout=REACH_S) as answer:  # noqa: S310
             text = answer.read(10_000)
     except urllib.error.HTTPError as error:
-        if error.code in (401, 403):  # a token is asked for, and Ray's client will send it
+        if error.code in (401, 403):  # it asks for a token, which Ray's client will send
             return
         text = b""
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Who may see runs, and through which name: token, sign-in, Host header, safe headers."""
+"""Access control of the viewer: token, sign-in, Host header and security headers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from gtn_nas.viewer.pages import sign_in_page
 
 VARIABLE = "GTN_NAS_TOKEN"
 LEAST_CHARACTERS = 16
-"""Of a token that someone chose; a shorter one could be guessed."""
+"""Shortest token that a user may set; a shorter one could be guessed."""
 
 SIGN_IN = "/sign-in"
 MOST_BYTES = 4096
-"""Of what a sign-in form sends."""
+"""Longest body of a sign-in request."""
 
 HEADERS = {
     "Content-Security-Policy": policy(live=True),
@@ -48,13 +48,13 @@ def is_loopback(host: str) -> bool:
 
 
 def token_for(host: str) -> tuple[str | None, bool]:
-    """Return the token that visitors need, if any, and whether it was made up just now.
+    """Return the token that visitors need, if any, and whether it was newly generated.
 
-    It is the environment variable's where that is set. An address that other machines can reach
-    never goes without.
+    The token is the value of the environment variable ``GTN_NAS_TOKEN``, if that is set. Else one
+    is generated, unless only this machine can reach ``host``.
 
     Raises:
-        ConfigError: the variable's is too short.
+        ConfigError: the variable's token is too short.
     """
     given = os.environ.get(VARIABLE)
     if given:
@@ -69,19 +69,20 @@ def token_for(host: str) -> tuple[str | None, bool]:
 
 @dataclass(frozen=True)
 class Names:
-    """What a Host header may say, so that no other web site can pretend to be this one.
+    """The allowed values of the Host header, as a protection against DNS rebinding.
 
-    A site whose name is made to point here (DNS rebinding) still sends that name. An address in
-    digits cannot be made to point anywhere.
+    An attacker can make the name of their web site resolve to this server. A visitor's browser then
+    still sends that name, which is refused here. A numeric address is no name that an attacker can
+    make resolve to this server.
 
     Attributes:
-        host: what the server was told to listen on.
+        host: name or address that the server listens on.
     """
 
     host: str
 
     def knows(self, header: str) -> bool:
-        """Tell whether a Host header is one of ours; its port may be that of a tunnel."""
+        """Tell whether a Host header is allowed; any port is, since a tunnel may change it."""
         try:
             parts = urlsplit(f"//{header}")
             name = parts.hostname or ""
@@ -101,13 +102,13 @@ class Names:
 
 
 class Guard:
-    """Lets a request through to an application, or answers it itself.
+    """ASGI middleware that passes allowed requests to the application, and answers the others.
 
     Args:
-        app: what is guarded.
-        names: what the Host header may say.
-        token: what visitors need; none on a machine of one's own.
-        port: tells the cookies of two servers on one machine apart.
+        app: the application.
+        names: the allowed values of the Host header.
+        token: the token that visitors need; ``None`` if they need none.
+        port: the server's port, which keeps the cookies of two servers on one machine apart.
     """
 
     def __init__(self, app: ASGIApp, names: Names, token: str | None, port: int) -> None:
@@ -129,7 +130,7 @@ class Guard:
         await (answer or self.app)(scope, receive, send_safely)
 
     async def _answer(self, request: Request) -> Response | None:
-        """Return what is answered instead of the application, if anything."""
+        """Return the answer to a request, or ``None`` if the application shall answer it."""
         if not self.names.knows(request.headers.get("host", "")):
             return PlainTextResponse("this server is not known by that name", 421)
         path = request.scope.get("raw_path", b"").lower()
@@ -175,12 +176,12 @@ class Guard:
         return _equal(request.cookies.get(self.cookie, ""), self._pass())
 
     def _pass(self) -> str:
-        """Return what a cookie holds: it follows from the token, and does not tell it."""
+        """Return the cookie's value: a hash of the token, which does not reveal it."""
         return hmac.new((self.token or "").encode(), b"gtn-nas cookie", "sha256").hexdigest()
 
 
 def _equal(given: str, wanted: str) -> bool:
-    """Compare two secrets in a time that tells nothing of either, not even their lengths."""
+    """Compare two secrets in a time that reveals nothing about them, not even their lengths."""
     one, other = (
         hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, wanted)
     )

@@ -1,4 +1,4 @@
-"""The application: the list of runs, a page of each, and its newest data."""
+"""The viewer's web application: a list of runs, and for each run a page and its newest data."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def make_app(runs: Runs, host: str, port: int, token: str | None) -> ASGIApp:
     """Return the application.
 
     Args:
-        runs: what is shown.
-        host: what the server was told to listen on.
-        port: its port.
-        token: what visitors need, if anything.
+        runs: the runs to show.
+        host: name or address that the server listens on.
+        port: the server's port.
+        token: the token that visitors need; ``None`` if they need none.
     """
 
     def index(request: Request) -> Response:

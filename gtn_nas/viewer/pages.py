@@ -1,4 +1,4 @@
-"""The pages beside the report: the list of runs, and the sign-in form."""
+"""The pages other than the report: the list of runs, and the sign-in form."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def index_page(place: str, runs: list[dict[str, Any]]) -> HTMLResponse:
     """Return the list of runs.
 
     Args:
-        place: where they are.
-        runs: an overview of each; see ``Runs.overview``.
+        place: the folder or URI of the runs, as shown.
+        runs: an overview of each run; see ``Runs.overview``.
     """
     template = _environment().get_template("index.html")
     html = template.render(place=place, runs=runs)
@@ -28,7 +28,12 @@ def index_page(place: str, runs: list[dict[str, Any]]) -> HTMLResponse:
 
 
 def sign_in_page(problem: str, status: int) -> HTMLResponse:
-    """Return the form that asks for the token."""
+    """Return the form that asks for the token.
+
+    Args:
+        problem: what was wrong with the last attempt; empty if nothing was.
+        status: HTTP status of the answer.
+    """
     template = _environment().get_template("sign_in.html")
     return HTMLResponse(template.render(problem=problem), status)
 

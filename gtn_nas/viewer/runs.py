@@ -1,4 +1,4 @@
-"""The runs in a folder or below a prefix of a bucket, and what is shown of them."""
+"""Finds the runs in a folder or below a bucket's prefix, and reads the data of their pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gtn_nas.results.query import Run
 from gtn_nas.storage.files import Place, for_each, names_in
 
 KEPT = 32
-"""Runs that are kept open; of a bucket's, copies of their parts."""
+"""Most runs kept open; for a run in a bucket, an open run keeps local copies of its part files."""
 
 OVERVIEW = """
 SELECT count(DISTINCT key) AS candidates, min(created_at) AS started, max(created_at) AS written
@@ -31,12 +31,12 @@ ORDER BY created_at DESC LIMIT 1
 
 
 class NoRunError(GtnNasError):
-    """There is no run of a name."""
+    """There is no run of the given name."""
 
 
 @dataclass
 class _Opened:
-    """A run and what was last made of it."""
+    """An open run, with its latest overview and page data and the stamps of the files read."""
 
     run: Run
     data_stamp: str = ""
@@ -46,10 +46,10 @@ class _Opened:
 
 
 class Runs:
-    """Finds runs by their names and reads them; what did not change is read once.
+    """Finds runs by their names and reads them; a run is read again only when it has changed.
 
     Args:
-        root: the folder or prefix that they are in.
+        root: the folder or bucket prefix with the runs.
         pictures: draws architectures and lessons.
 
     Raises:
@@ -81,10 +81,10 @@ class Runs:
         return [name for name, shown in zip(plain, kept, strict=True) if shown]
 
     def overview(self, name: str) -> dict[str, Any]:
-        """Return what the list of runs tells about one; ``error`` if it cannot be read.
+        """Return a run's entry in the list of runs; for an unreadable run, its name and ``error``.
 
         Raises:
-            NoRunError: there is none of this name.
+            NoRunError: there is no run of this name.
         """
         with self._lock:
             try:
@@ -99,10 +99,10 @@ class Runs:
             return opened.overview
 
     def stamp(self, name: str) -> str:
-        """Return a text that changes with anything that is written to a run.
+        """Return a hash that changes whenever a part file is written to a run.
 
         Raises:
-            NoRunError: there is none of this name.
+            NoRunError: there is no run of this name.
         """
         return _stamp(self._folder(name))
 
@@ -110,8 +110,8 @@ class Runs:
         """Return the stamp of a run and everything that its page shows.
 
         Raises:
-            NoRunError: there is none of this name.
-            GtnNasError: it cannot be read.
+            NoRunError: there is no run of this name.
+            GtnNasError: the run cannot be read.
         """
         with self._lock:
             opened = self._open(name)
@@ -137,7 +137,7 @@ class Runs:
         return folder
 
     def _is_shown(self, folder: Place) -> bool:
-        """Tell whether a folder is a run, all of which is where runs are: no link leads out."""
+        """Tell whether a folder is a run with no symbolic link that leads out of ``root``."""
         if not is_run(folder):
             return False
         if not isinstance(folder, Path) or not isinstance(self.root, Path):
@@ -149,7 +149,7 @@ class Runs:
 
 
 def _is_plain(name: str) -> bool:
-    """Tell whether a name is that of something right below a folder, and can stand in a URL."""
+    """Tell whether a name has no path separator, is no ``..``, and can be used in a URL."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -158,7 +158,7 @@ def _is_plain(name: str) -> bool:
 
 
 def _stamp(folder: Place) -> str:
-    """Return a hash of the names of a run's parts: a part never changes once it is there."""
+    """Return a hash of the names of a run's part files, since a part file never changes."""
     names = [part.name for table in TABLES for part in part_files(folder, table)]
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""The server that runs the application until it is interrupted."""
+"""The web server that runs the viewer's application until it is interrupted."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from gtn_nas.viewer.app import make_app
 from gtn_nas.viewer.runs import Runs
 
 GRACE_S = 2
-"""What a page that is being sent may take when the server ends."""
+"""Time that pages being sent have left when the server stops."""
 
 
 class Viewer:
-    """Listens from the moment it is made.
+    """The viewer's web server; it listens from its creation on.
 
     Args:
-        runs: what is shown.
+        runs: the runs to show.
         host: name or address to listen on.
-        port: to listen on; 0 for any free one.
-        token: what visitors need, if anything.
+        port: port to listen on; 0 for any free one.
+        token: the token that visitors need; ``None`` if they need none.
 
     Raises:
-        EnvironmentFailure: the host is none of this machine's, or the port is in use or forbidden.
+        EnvironmentFailure: the host is not an address of this machine, or the port is in use or
+            forbidden.
     """
 
     def __init__(self, runs: Runs, host: str, port: int, token: str | None) -> None:
@@ -44,19 +45,19 @@ class Viewer:
 
     @property
     def url(self) -> str:
-        """Where a browser finds it."""
+        """The address to open in a browser."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
 
     def run(self) -> None:
         """Serve until Ctrl-C, SIGTERM or ``stop``.
 
         Raises:
-            KeyboardInterrupt: it was Ctrl-C.
+            KeyboardInterrupt: the server was stopped by Ctrl-C.
         """
         self._server.run(sockets=[self.socket])
 
     def stop(self) -> None:
-        """Let ``run`` return soon; callable from another thread."""
+        """Make ``run`` return soon; this can be called from another thread."""
         self._server.should_exit = True
 
 
