@@ -62,13 +62,13 @@ class Labels:
         keys = [architecture.key for architecture in self.architectures]
         return hashlib.sha256(repr((keys, self.truths)).encode()).hexdigest()[:16]
 
-    def place(self, seed: int) -> int:
+    def index_for(self, seed: int) -> int:
         """Return the index of the architecture that a seed draws."""
         return random.Random(seed).randrange(len(self.architectures))
 
     def truth(self, seed: int) -> float:
         """Return the truth of the architecture that a seed draws."""
-        return self.truths[self.place(seed)]
+        return self.truths[self.index_for(seed)]
 
 
 def load_labels(run: Path, column: str, space: SearchSpace) -> Labels:
@@ -130,7 +130,7 @@ class LabelledSampler:
 
     def __call__(self, seed: int, weights: int | None = None) -> nn.Module:
         """Return a network at proxy scale; see ``SampleLearner``."""
-        architecture = self.labels.architectures[self.labels.place(seed)]
+        architecture = self.labels.architectures[self.labels.index_for(seed)]
         torch.manual_seed(seed if weights is None else weights)
         network = self.space.build(architecture, self.image_shape, self.num_classes, "proxy")
         return network.to(self.device)
@@ -192,8 +192,8 @@ class RankingGoal:
         Args:
             lesson: lesson that every held-out candidate is taught before its loss is measured.
         """
-        truths, places = np.array(self.held_out.truths), range(len(self.held_out.truths))
-        sizes = np.array([float(count_parameters(self._build(place))) for place in places])
+        truths, indices = np.array(self.held_out.truths), range(len(self.held_out.truths))
+        sizes = np.array([float(count_parameters(self._build(index))) for index in indices])
         scores = {"proxy_loss": self._scores(lesson), "params": sizes}
         found = {name: with_interval(spearman, score, truths) for name, score in scores.items()}
         return MeasuredRanking(
@@ -206,17 +206,17 @@ class RankingGoal:
     def _scores(self, lesson: Lesson) -> NDArray[np.float64]:
         """Return the negative loss of each held-out candidate after the lesson."""
         device = lesson.images.device
-        places = range(len(self.held_out.truths))
+        indices = range(len(self.held_out.truths))
         losses = lesson_losses(
-            lambda place: lesson,
-            lambda place: self._build(place).to(device),
+            lambda index: lesson,
+            lambda index: self._build(index).to(device),
             self.dataset,
             self.split,
-            places,
+            indices,
         )
         return -np.array(losses)
 
-    def _build(self, place: int) -> nn.Module:
+    def _build(self, index: int) -> nn.Module:
         torch.manual_seed(derived_seed(0, "rank"))  # the same for all, as in a search
         shape, classes = self.dataset.image_shape, self.dataset.num_classes
-        return self.space.build(self.held_out.architectures[place], shape, classes, "proxy")
+        return self.space.build(self.held_out.architectures[index], shape, classes, "proxy")
