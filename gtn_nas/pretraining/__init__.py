@@ -1,1 +1,1 @@
-"""One meta-training: everything that makes a teacher."""
+"""Pretraining of a teacher: one meta-training from its configuration to the finished file."""

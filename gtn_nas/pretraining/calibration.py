@@ -1,4 +1,4 @@
-"""Examines learners on validation images, and chooses their learning rates by it."""
+"""Measures learners on validation images, and chooses learning rates by their accuracy."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.trial import derived_seed
 
 RATE_SCALES = ((1.4, 2.0, 2.8, 4.0), (0.85, 0.7, 0.6, 0.5))
-"""What learned rates are multiplied with, in either direction as long as that helps."""
+"""Factors of the learned rates that are tried, upwards and downwards. A direction is left as soon
+as a factor does not improve the accuracy."""
 HELD_OUT = "held out"
 EXAMINED_IMAGES = 1000
-"""Validation images that learners are scored on at most; their order is random."""
+"""Largest number of validation images that learners are scored on; their order is random."""
 
 LessonFor = Callable[[int], Lesson]
+"""Returns the lesson of a learner from the learner's seed."""
 
 
 @dataclass(frozen=True)
 class Examiner:
-    """Teaches fresh learners and scores them.
+    """Teaches fresh learners and measures their accuracy.
 
     Attributes:
-        space: where learners are sampled from.
-        dataset: whose validation images they are scored on.
-        device: where that happens.
-        seed: decides which learners.
+        space: search space from which learners are sampled.
+        dataset: data set on whose validation images learners are scored.
+        device: device on which learners are taught and scored.
+        seed: seed of the learners.
     """
 
     space: SearchSpace
@@ -41,12 +43,13 @@ class Examiner:
     seed: int
 
     def accuracy(self, lesson_for: LessonFor, purpose: str, learners: int) -> float:
-        """Return the mean validation accuracy (0-1) of learners.
+        """Return the mean validation accuracy (0-1) of fresh learners after a lesson.
 
         Args:
-            lesson_for: the lesson of a learner, from its seed.
-            purpose: decides which learners; those ``HELD_OUT`` are never meta-trained with.
-            learners: how many.
+            lesson_for: returns the lesson of a learner from the learner's seed.
+            purpose: part of the learners' seeds. With ``HELD_OUT``, their architectures are ones
+                that meta-training never uses.
+            learners: number of learners.
         """
         data = self.dataset
         sampler = LearnerSampler(
@@ -64,7 +67,17 @@ class Examiner:
 def try_start_rates(
     rates: Sequence[float], control: RealData, examiner: Examiner, learners: int = 6
 ) -> Iterator[tuple[float, float]]:
-    """Teach with real batches at every rate; yield rates and accuracies."""
+    """Teach learners with real batches at each of several learning rates.
+
+    Args:
+        rates: learning rates at the start of the lesson.
+        control: draws the real batches; its step sizes are changed.
+        examiner: teaches and scores the learners.
+        learners: number of learners for each rate.
+
+    Yields:
+        Each rate and the mean validation accuracy (0-1) at it.
+    """
 
     @torch.no_grad()
     def lesson(seed: int) -> Lesson:
@@ -78,11 +91,20 @@ def try_start_rates(
 def calibrate(
     step_sizes: StepSizes, lesson_for: LessonFor, examiner: Examiner, learners: int
 ) -> float:
-    """Scale the learned rates to what suits most learners; return the scale.
+    """Scale the learned rates in place to those at which learners are most accurate.
 
-    The outer steps may drive rates to the edge of what learners can bear, since the few that they
-    upset have their gradients clipped; a little less costs the others nothing. A teacher that was
-    trained at low rates, where meta-gradients are less noisy, teaches more at higher ones.
+    Outer steps may raise the rates until some learners diverge, since the gradients of these few
+    are clipped. Slightly lower rates cost the other learners nothing. Conversely, a teacher that
+    was trained at low rates, where meta-gradients are less noisy, teaches better at higher ones.
+
+    Args:
+        step_sizes: the learned rates and momenta.
+        lesson_for: returns the lesson of a learner from the learner's seed.
+        examiner: teaches and scores the learners.
+        learners: number of learners for each factor.
+
+    Returns:
+        The factor that the rates were multiplied by.
     """
     learned = step_sizes.log_rate.detach().clone()
 
@@ -102,6 +124,6 @@ def calibrate(
                 break
             best, highest = scale, found
         if best != 1.0:
-            break  # what is better above is no better below
+            break  # if higher rates are better, lower ones are not
     set_scale(best)
     return best

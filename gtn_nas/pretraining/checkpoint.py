@@ -1,4 +1,4 @@
-"""An unfinished meta-training: where it is kept, what it belongs to, when it may be continued."""
+"""Checkpoints of an unfinished meta-training, and the conditions under which it may be resumed."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ CHANGEABLE = {
     "checkpoint",
     "data_dir",
     "workers",
-    "learners_per_step",  # in effect compared, whatever it comes from
+    "learners_per_step",  # compared by its effective number, which is a part of the identity
     "cpus_per_worker",
     "gpus_per_worker",
     "address",
     "max_hours",
 }
-"""What a resumed meta-training may change."""
+"""Settings that a resumed meta-training may change."""
 
 
 class Checkpoint:
-    """One state that replaces the last one, and appears whole or not at all.
+    """A file with the latest state of a meta-training; it is replaced completely or not at all.
 
     Args:
-        place: a path, or a URI that Arrow knows, such as ``s3://bucket/key`` or ``gs://bucket/key``.
+        place: path of the file, or a URI, such as ``s3://bucket/key`` or ``gs://bucket/key``.
 
     Raises:
         ConfigError: the URI is of an unknown kind, or carries credentials.
@@ -45,7 +45,7 @@ class Checkpoint:
         self._file = place_of(place)
 
     def exists(self) -> bool:
-        """Tell whether there is a state.
+        """Tell whether the file exists.
 
         Raises:
             StoreError: the object store cannot be reached.
@@ -53,12 +53,13 @@ class Checkpoint:
         return self._file.exists()
 
     def save(self, state: dict[str, object]) -> None:
-        """Replace the state; an object store shows an object only once it is complete.
+        """Replace the file with a new state.
 
-        Once it was written, an outage of the store is waited out: hours of work depend on it.
+        After the first save, later requests wait while the object store does not answer, up to
+        ``OUTAGE_S`` seconds, since hours of work would be lost.
 
         Raises:
-            EnvironmentFailure: it cannot be written.
+            EnvironmentFailure: the file cannot be written.
         """
         with whole_file(self._file) as file:
             torch.save(state, file)
@@ -66,11 +67,11 @@ class Checkpoint:
             self._file.bucket.waits_s = OUTAGE_S
 
     def load(self, device: torch.device) -> dict[str, Any]:
-        """Return the state, tensors on a device; nothing in it is executed.
+        """Return the state with its tensors on a device, without executing code from the file.
 
         Raises:
-            TeacherError: it is damaged, or something else.
-            EnvironmentFailure: it cannot be read.
+            TeacherError: the file is damaged, or is not a checkpoint.
+            EnvironmentFailure: the file cannot be read.
         """
         try:
             packed = io.BytesIO(self._file.read_bytes())
@@ -85,10 +86,10 @@ class Checkpoint:
             ) from error
 
     def remove(self) -> None:
-        """Remove the state, if there is one.
+        """Remove the file, if it exists.
 
         Raises:
-            EnvironmentFailure: it cannot be removed.
+            EnvironmentFailure: the file cannot be removed.
         """
         try:
             self._file.unlink(missing_ok=True)
@@ -97,11 +98,12 @@ class Checkpoint:
 
 
 def identity_of(config: PretrainConfig, *parts: object) -> str:
-    """Return all that must be equal for a meta-training to be continued, as text.
+    """Return, as text, everything that must stay equal when a meta-training is resumed.
 
     Args:
-        config: its settings.
-        parts: what else it depends on: fingerprints, and numbers that follow from settings.
+        config: settings of the meta-training.
+        parts: what else the meta-training depends on: fingerprints, and numbers that follow from
+            settings.
     """
     settings = config.model_dump(mode="json", exclude=CHANGEABLE)
     return json.dumps([settings, *parts], sort_keys=True)
@@ -109,15 +111,15 @@ def identity_of(config: PretrainConfig, *parts: object) -> str:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """The checkpoint of one meta-training.
+    """An unfinished meta-training.
 
     Attributes:
-        checkpoint: where it is kept.
-        out: where the finished artefact will be.
-        identity: all that must be equal for it to be continued, as text.
+        checkpoint: file with its state.
+        out: file to which the finished teacher will be written.
+        identity: everything that must stay equal on a resume; see ``identity_of``.
 
     Raises:
-        ConfigError: ``out`` is a folder or the checkpoint's own place, or its bucket is missing.
+        ConfigError: ``out`` is a folder or the checkpoint's own file, or its bucket does not exist.
     """
 
     checkpoint: Checkpoint
@@ -135,18 +137,20 @@ class Unfinished:
             )
 
     def save(self, state: dict[str, object]) -> None:
-        """Replace what is kept."""
+        """Replace the checkpoint with a new state."""
         self.checkpoint.save({"identity": self.identity, **state})
 
     def load(self, device: torch.device, resume: bool | None) -> dict[str, Any] | None:
-        """Return what is kept, or make sure that there is nothing to be overwritten.
+        """Return the state of the checkpoint, or ``None`` for a new meta-training.
 
         Args:
-            device: where the state's tensors go.
-            resume: whether there must be something; ``None`` to take it if there is.
+            device: device of the state's tensors.
+            resume: whether to resume from the checkpoint; ``None`` to do so if there is one.
 
         Raises:
-            TeacherError: there is something and ``resume`` is not set, or nothing that fits.
+            TeacherError: with ``resume``, there is no checkpoint or it belongs to another
+                meta-training. Without it, the checkpoint or the file ``out`` exists and would be
+                overwritten.
         """
         place, exists = self.checkpoint.place, self.checkpoint.exists()
         if resume is None:
@@ -175,5 +179,5 @@ class Unfinished:
 
 
 def _whole(place: str) -> str:
-    """Return a URI as it is, and a path from the root."""
+    """Return a URI as it is, and a path as an absolute path."""
     return place if "://" in place else str(Path(place).absolute())

@@ -1,4 +1,4 @@
-"""What a meta-training will need, found out before it starts."""
+"""Estimate of the time and memory of a meta-training, before it starts."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from gtn_nas.teacher.meta_training import MetaTrainer, Shared
 from gtn_nas.trial import derived_seed
 
 LEARNERS = 3
-"""Learners that are tried; their costs differ by a factor of ten and more."""
+"""Number of learners that are tried. One is not enough: their costs differ tenfold and more."""
 PASSING = 2.0
-"""Peak over what a forward pass keeps: gradients of the same sizes come beside it."""
+"""Ratio of peak memory to the memory that forward passes keep, since gradients of equal size are
+added."""
 SECOND_ORDER = 3.0
-"""What a gradient of a gradient keeps, in forward passes."""
+"""Memory that the gradient of a gradient keeps, as a multiple of what a forward pass keeps."""
 GIGABYTE = 1e9
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a meta-training needs.
+    """Time and memory that a meta-training needs.
 
     Attributes:
         train_s: seconds of all outer steps.
-        memory_bytes: peak of what a process holds beside the libraries.
-        free_bytes: what the device, or the machine, has free now.
+        memory_bytes: peak memory of one process in bytes, without the libraries.
+        free_bytes: free memory of the GPU, or else of the machine, in bytes.
     """
 
     train_s: float
@@ -50,14 +51,14 @@ class Estimate:
 
 
 def check_memory(trainer: MetaTrainer, processes: int) -> float:
-    """Return the bytes that one process needs.
+    """Return the memory in bytes that one process needs.
 
     Args:
-        trainer: at its start.
-        processes: how many share the machine's memory.
+        trainer: the trainer, before its first step.
+        processes: number of processes that share the machine's memory.
 
     Raises:
-        ResourceError: there is not so much free.
+        ResourceError: all processes together need more memory than is free.
     """
     needed = _memory_bytes(trainer)
     free = free_bytes(trainer.images.device)
@@ -72,19 +73,19 @@ def check_memory(trainer: MetaTrainer, processes: int) -> float:
 
 
 def estimate(trainer: MetaTrainer, processes: int) -> Estimate:
-    """Try some learners and extrapolate; nothing is learned by that.
+    """Measure the meta-gradients of a few learners and extrapolate; the teacher stays unchanged.
 
     Args:
-        trainer: at its start.
-        processes: workers that share the learners of a step.
+        trainer: the trainer, before its first step.
+        processes: number of workers that share the learners of an outer step.
 
     Raises:
-        ResourceError: the memory does not suffice.
+        ResourceError: there is not enough free memory.
     """
     needed = check_memory(trainer, processes)
     seeds = [derived_seed("estimate", i) for i in range(LEARNERS + 1)]
     middle = Shared((trainer.steps - trainer.window) // 2)
-    trainer.meta_gradient(seeds.pop(), middle)  # the first is slower than all others
+    trainer.meta_gradient(seeds.pop(), middle)  # not timed: the first is always slower
     begun = time.perf_counter()
     for seed in seeds:
         trainer.meta_gradient(seed, middle)
@@ -99,7 +100,7 @@ def estimate(trainer: MetaTrainer, processes: int) -> Estimate:
 
 
 def _memory_bytes(trainer: MetaTrainer) -> float:
-    """Return the bytes of data, of the generator's graph and of the largest learner's step."""
+    """Return the bytes of the images, the generator's graph and the largest learner's step."""
     source = trainer.source
     data = trainer.images.nbytes
     lesson = 0.0
@@ -127,7 +128,7 @@ def _batch_size(source: RealData) -> int:
 
 
 def _kept_bytes(module: nn.Module, *inputs: Tensor) -> int:
-    """Return the bytes that a forward pass keeps for its backward pass."""
+    """Return the bytes that autograd saves in a forward pass for the backward pass."""
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:

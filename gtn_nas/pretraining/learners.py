@@ -1,4 +1,4 @@
-"""Learners: freshly sampled networks to meta-train with, and others to measure a teacher on."""
+"""Learners: freshly sampled networks for meta-training, and held-out ones to measure a teacher."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.inner_loop import Lesson, score, teach
 
 TRIES = 500
-"""Samples until a side of the hold-out rule is given up: one in eight misses it so often never."""
+"""Samples to draw before giving up. One architecture in eight is held out, so that practically
+always both kinds are among them, unless the search space is tiny."""
 
 
 def is_held_out(architecture: Architecture) -> bool:
-    """Tell whether meta-training must never see this architecture: one key in eight."""
+    """Tell whether an architecture is held out from meta-training, as one key in eight is."""
     return int(architecture.key, 16) % 8 == 0
 
 
 def sample_architecture(space: SearchSpace, seed: int, *, held_out: bool) -> Architecture:
-    """Sample an architecture on the wanted side of the hold-out rule.
+    """Sample an architecture that is held out from meta-training, or one that is not.
 
-    A space of a few architectures may have none there; then any of them is returned.
+    A very small search space may have none of the wanted kind. Then any architecture is returned.
     """
     rng = random.Random(seed)
     for _ in range(TRIES):
@@ -39,13 +40,21 @@ def sample_architecture(space: SearchSpace, seed: int, *, held_out: bool) -> Arc
 
 
 def holds_any_out(space: SearchSpace) -> bool:
-    """Tell whether the hold-out rule leaves an architecture of the space to measure with."""
+    """Tell whether a search space has held-out architectures, to measure a teacher with."""
     return is_held_out(sample_architecture(space, 0, held_out=True))
 
 
 @dataclass(frozen=True)
 class LearnerSampler:
-    """Builds freshly sampled learners with fresh weights, both from one seed or from two."""
+    """Builds freshly sampled learners with fresh weights; a ``SampleLearner``.
+
+    Attributes:
+        space: search space from which learners are sampled.
+        image_shape: channels, height and width.
+        num_classes: number of classes.
+        device: device of the learners.
+        held_out: whether to sample held-out architectures, instead of the others.
+    """
 
     space: SearchSpace
     image_shape: tuple[int, int, int]
@@ -68,9 +77,16 @@ def lesson_accuracies(
     split: Split,
     seeds: Sequence[int],
 ) -> list[float]:
-    """Teach one learner per seed and return each one's accuracy (0-1) on a split of a data set.
+    """Teach one learner per seed and return each learner's accuracy (0-1) on a split.
 
-    A learner that diverges scores zero. Everything runs where the lessons are.
+    A learner that diverges scores 0. Everything runs on the device of the lessons.
+
+    Args:
+        lesson_for: returns the lesson of a learner from the learner's seed.
+        sample_learner: builds a learner from a seed.
+        dataset: data set with the images for batch-norm statistics, and their normalisation.
+        split: images that the learners are scored on.
+        seeds: one seed per learner.
     """
     return [_taught(lesson_for(s), sample_learner(s), dataset, split)[0] for s in seeds]
 
@@ -82,14 +98,17 @@ def lesson_losses(
     split: Split,
     seeds: Sequence[int],
 ) -> list[float]:
-    """Teach likewise and return each learner's loss; of one that diverges it is infinite."""
+    """Teach one learner per seed and return each learner's mean cross-entropy on a split.
+
+    The loss of a learner that diverges is infinite. See ``lesson_accuracies`` for the arguments.
+    """
     return [_taught(lesson_for(s), sample_learner(s), dataset, split)[1] for s in seeds]
 
 
 def _taught(
     lesson: Lesson, learner: nn.Module, dataset: ImageDataset, split: Split
 ) -> tuple[float, float]:
-    """Return a learner's accuracy and loss after a lesson."""
+    """Teach a learner a lesson and return its accuracy and loss."""
     device = lesson.images.device
     try:
         teach(learner, lesson)

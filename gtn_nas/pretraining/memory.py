@@ -1,4 +1,4 @@
-"""How a process keeps memory, and how much it can have."""
+"""Memory of this process: how the C library frees it, and how much of it is free."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import psutil
 import torch
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
-"""Numbers of options in glibc's ``malloc.h``."""
+"""Numbers of the options of ``mallopt`` in glibc's ``malloc.h``."""
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep large blocks that were freed, for the next ones.
+    """Let the C library keep large blocks of memory after they are freed, and use them again.
 
-    By default glibc hands every large block back to the kernel, which then clears each page of the
-    next one: for meta-training, whose tensors of some hundred megabytes live for milliseconds, half
-    of the time. Does nothing where the C library is another one.
+    By default glibc returns every large block to the kernel, which must clear each page of the next
+    block. In meta-training, whose tensors of some hundred megabytes live for milliseconds, this
+    takes half of the time. With other C libraries this function does nothing.
     """
     if sys.platform != "linux":
         return
@@ -32,16 +32,17 @@ def keep_freed_memory() -> None:
 
 
 def free_bytes(device: torch.device) -> float:
-    """Return how much memory a process could still take: of the GPU, or of the machine."""
+    """Return the bytes of free memory: of the GPU, or of the machine or container."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     return min(float(psutil.virtual_memory().available), _cgroup_bytes())
 
 
 def _cgroup_bytes() -> float:
-    """Return what a container's limit leaves, as in Docker or Kubernetes; psutil knows of none.
+    """Return the bytes left below the limit of a container, which psutil does not know.
 
-    Files that were read count as used until the kernel needs their memory; it is free.
+    Without a limit the result is infinite. The kernel counts cached files as used memory, but frees
+    them when memory is needed, so they count as free here.
     """
     for limit, used, cached in (
         ("memory.max", "memory.current", "inactive_file"),
@@ -50,7 +51,7 @@ def _cgroup_bytes() -> float:
         try:
             free = float((CGROUP / limit).read_text()) - float((CGROUP / used).read_text())
             statistics = (CGROUP / used).with_name("memory.stat").read_text().splitlines()
-        except (OSError, ValueError):  # ValueError: "max", no limit
+        except (OSError, ValueError):  # ValueError: the limit is "max", i.e. none
             continue
         counts = dict(line.split() for line in statistics)
         return free + float(counts.get(cached, 0))

@@ -1,4 +1,4 @@
-"""Makes a teacher: brings data, search space and meta-training together."""
+"""Makes a teacher: combines the data set, the search space and the meta-training."""
 
 from __future__ import annotations
 
@@ -49,9 +49,10 @@ from gtn_nas.teacher.warm_start import warm_start
 from gtn_nas.trial import derived_seed
 
 START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
-"""Learning rates that meta-training may start from; the one that suits real batches is taken."""
+"""Start learning rates that are tried with real batches, to find the best one."""
 START_SHARE = 0.5
-"""Of that rate; what is best for real batches is near what some learners cannot bear."""
+"""Share of the best rate from which meta-training starts. The full rate is too near to those at
+which some learners diverge."""
 HELD_OUT_EVERY = 50
 HELD_OUT_LEARNERS = 5
 CHECKPOINT_EVERY = 25
@@ -59,14 +60,14 @@ CHECKPOINT_EVERY = 25
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a meta-training is.
+    """Progress of a meta-training.
 
     Attributes:
         stage: ``learning rates``, ``warm start`` or ``meta-training``.
-        done: steps of the stage that are done.
-        total: of how many.
-        loss: share of errors at a learning rate, squared error of the warm start, or meta-loss
-            (mean over the latest steps).
+        done: number of steps of this stage that are done.
+        total: number of all steps of this stage.
+        loss: depends on the stage: error rate (0-1) at a learning rate, mean squared error of the
+            warm start, or mean meta-loss of the latest steps.
         held_out_accuracy: latest mean validation accuracy (0-1) of held-out learners.
         rank_correlation: latest rank correlation of held-out labelled candidates, if there are any.
     """
@@ -80,16 +81,16 @@ class Progress:
 
 
 class Pretraining:
-    """One meta-training that can be interrupted at any moment and resumed.
+    """One meta-training, which can be interrupted at any moment and resumed.
 
     Args:
-        config: what to train.
-        resume: continue from the checkpoint; ``None`` to do so if there is one.
+        config: settings of the meta-training.
+        resume: whether to continue from the checkpoint; ``None`` to do so if there is one.
 
     Raises:
-        ConfigError: the configuration asks for what the data cannot give.
-        TeacherError: there is a checkpoint already and ``resume`` is not set, or there is none
-            that fits.
+        ConfigError: the data set does not allow a setting.
+        TeacherError: with ``resume``, there is no checkpoint or it belongs to another
+            meta-training. Without it, there is a checkpoint or a finished teacher already.
 
     Example:
         A teacher of two tiny batches, which is too little to learn from:
@@ -156,10 +157,10 @@ class Pretraining:
             self._start_from(config.start)
 
     def estimate(self) -> Estimate:
-        """Find out what the whole meta-training needs.
+        """Estimate the time and memory of the whole meta-training.
 
         Raises:
-            ResourceError: the memory does not suffice, or the time is longer than allowed.
+            ResourceError: there is not enough free memory, or it takes longer than ``max_hours``.
         """
         config = self.config
         found = estimate(self.trainer, config.workers or 1)
@@ -171,7 +172,7 @@ class Pretraining:
         return found
 
     def run(self) -> Iterator[Progress]:
-        """Take the remaining steps, saving a checkpoint every few."""
+        """Take the remaining steps; save a checkpoint every ``CHECKPOINT_EVERY`` outer steps."""
         if self.trainer.iteration == 0 and self.config.start is None:
             yield from self._choose_start_rate()
             yield from self._warm_start()
@@ -180,7 +181,7 @@ class Pretraining:
 
     @contextmanager
     def _workers(self) -> Iterator[None]:
-        """Let Ray workers compute the meta-gradients, where they are asked for."""
+        """Let Ray workers compute the meta-gradients, if the configuration asks for workers."""
         config, train = self.config, self.dataset.train
         if config.workers is None:
             yield
@@ -219,10 +220,11 @@ class Pretraining:
             yield Progress("meta-training", done, total, mean_loss, accuracy, correlation)
 
     def _start_from(self, path: Path) -> None:
-        """Take over a teacher that was meta-trained before.
+        """Continue from the weights of a teacher that was meta-trained before.
 
         Raises:
-            TeacherError: it is none, has other sizes, or was made of other images or another split.
+            TeacherError: the file is not a teacher's, or the teacher has other sizes, or was made
+                from other images or another split.
         """
         teacher, header = load_teacher(path)
         data = self.dataset
@@ -236,7 +238,7 @@ class Pretraining:
         self.trainer.source.load_state_dict(teacher.state_dict())
 
     def _choose_start_rate(self) -> Iterator[Progress]:
-        """Start the learned rates where real batches teach best."""
+        """Set the learned rates to a share of the start rate at which real batches teach best."""
         sizes, trainer = self.sizes, self.trainer
         control = RealData(trainer.images, trainer.labels, sizes.inner_steps, sizes.batch_size)
         accuracies: dict[float, float] = {}
@@ -258,24 +260,27 @@ class Pretraining:
             yield Progress("warm start", step, total, loss)
 
     def held_out_accuracy(self, learners: int) -> float:
-        """Return the mean validation accuracy (0-1) of never-seen learners after the lesson."""
+        """Return the mean validation accuracy (0-1) of held-out learners after the lesson."""
         return self.examiner.accuracy(self.lesson, HELD_OUT, learners)
 
     @torch.no_grad()
     def lesson(self, seed: int) -> Lesson:
-        """Return the lesson as it is; a seed decides orders, fresh noise and real batches."""
+        """Return the current lesson; the seed draws random orders, fresh noise or real batches."""
         return self.trainer.source.lesson(torch.Generator().manual_seed(seed))
 
     def finish(self, learners: int = 20) -> tuple[Place, float]:
-        """Round to 16 bits, calibrate, measure, write the artefact and remove the checkpoint.
+        """Round to 16 bits, calibrate, measure, write the teacher's file, remove the checkpoint.
 
-        A teacher that ranks keeps its rates; the control leaves settings of ``real_steps``.
+        A teacher that learned to rank is not calibrated. For the control, a YAML file with settings
+        of the proxy ``real_steps`` is written instead of a teacher.
 
         Args:
-            learners: held-out learners to measure with; twice as many others calibrate.
+            learners: number of held-out learners to measure with. Calibration uses twice as many
+                other learners.
 
         Returns:
-            The artefact's path, and the mean validation accuracy (0-1) of held-out learners.
+            The path of the written file, and the mean validation accuracy (0-1) of held-out
+            learners.
         """
         teacher = self.trainer.source
         if self.goal is not None and self.goal.best is not None:
@@ -296,11 +301,11 @@ class Pretraining:
 
     @property
     def examiner(self) -> Examiner:
-        """What teaches and scores fresh learners."""
+        """Teaches and scores fresh learners of this meta-training's search space."""
         return Examiner(self.space, self.dataset, self.device, self.config.seed)
 
     def _ranking_goal(self) -> RankingGoal | None:
-        """Read what the teacher shall learn to rank by, if it shall."""
+        """Read the candidates that the teacher learns to rank, if the configuration names any."""
         config, data = self.config, self.dataset
         if config.rank_labels is None:
             return None
@@ -308,7 +313,7 @@ class Pretraining:
         return RankingGoal(labels, self.space, data, data.validation.first(EXAMINED_IMAGES))
 
     def _augments(self) -> bool:
-        """Tell whether real images are distorted."""
+        """Tell whether to distort half of the real images of a meta-loss."""
         few = len(self.dataset.train) < AUGMENT_BELOW
         return few if self.config.augment is None else self.config.augment
 
@@ -339,5 +344,5 @@ class Pretraining:
 
 
 def _with_ending(path: Place, ending: str) -> Place:
-    """Return the place beside another that has its name and another ending."""
+    """Return the path with its ending replaced."""
     return path.parent / f"{path.name.rpartition('.')[0] or path.name}{ending}"

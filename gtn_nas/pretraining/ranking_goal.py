@@ -1,4 +1,4 @@
-"""What a teacher learns to rank by: architectures, and how good each came out."""
+"""Labelled candidates that a teacher learns to rank: architectures with their true quality."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from gtn_nas.teacher.inner_loop import Lesson
 from gtn_nas.trial import derived_seed
 
 LEAST_LABELLED = 20
-"""Labelled architectures below which there is nothing to learn or to measure."""
+"""Smallest number of labelled architectures with which a teacher can learn to rank."""
 LEAST_HELD_OUT = 2
-"""Of them, those below which there is no correlation."""
+"""Smallest number of them that must be held out, so that a correlation is defined."""
 
 
 @dataclass(frozen=True)
 class RankingLabels:
-    """Architectures of one search space with their truth, higher is better.
+    """Architectures of one search space with their truths.
 
     Attributes:
-        architectures: one for each truth.
-        truths: any scale; only their order counts.
-        source: what they are, in words.
+        architectures: the architectures.
+        truths: true quality of each architecture, higher is better. Only their order counts.
+        source: description of the truths.
     """
 
     architectures: tuple[Architecture, ...]
@@ -48,7 +48,7 @@ class RankingLabels:
     source: str = field(default="", compare=False)
 
     def part(self, *, held_out: bool) -> RankingLabels:
-        """Return those that meta-training may see, or those that it must not."""
+        """Return the labels of the held-out architectures, or of the others."""
         chosen = [
             (a, t)
             for a, t in zip(self.architectures, self.truths, strict=True)
@@ -62,25 +62,26 @@ class RankingLabels:
         keys = [architecture.key for architecture in self.architectures]
         return hashlib.sha256(repr((keys, self.truths)).encode()).hexdigest()[:16]
 
-    def place(self, seed: int) -> int:
-        """Return which of them a seed draws."""
+    def index_for(self, seed: int) -> int:
+        """Return the index of the architecture that a seed draws."""
         return random.Random(seed).randrange(len(self.architectures))
 
     def truth(self, seed: int) -> float:
-        """Return the truth of the one that a seed draws."""
-        return self.truths[self.place(seed)]
+        """Return the truth of the architecture that a seed draws."""
+        return self.truths[self.index_for(seed)]
 
 
 def load_labels(run: Path, column: str, space: SearchSpace) -> RankingLabels:
     """Read labels from the candidates of a run, e.g. of short real trainings.
 
     Args:
-        run: the run's folder.
-        column: what counts as truth; several columns as a score has them, see ``Score.parse``.
-        space: that they must be of.
+        run: the run folder.
+        column: column that counts as the truth, or several joined ones; see ``Score.parse``.
+        space: search space that the candidates must belong to.
 
     Raises:
-        GtnNasError: the folder is no run, has no such column, or too few candidates in it.
+        GtnNasError: the folder is not a run folder, has no such column, or has too few candidates
+            with a value in it.
     """
     score = Score.parse(column)
     asked = dict.fromkeys(["key", "space", "choices", *score.columns])
@@ -111,7 +112,15 @@ def _loss(column: str, value: float) -> float:
 
 @dataclass(frozen=True)
 class LabelledSampler:
-    """Builds learners of labelled architectures with fresh weights, from one seed or from two."""
+    """Builds learners of labelled architectures with fresh weights; a ``SampleLearner``.
+
+    Attributes:
+        labels: architectures from which learners are drawn.
+        space: search space of the architectures.
+        image_shape: channels, height and width.
+        num_classes: number of classes.
+        device: device of the learners.
+    """
 
     labels: RankingLabels
     space: SearchSpace
@@ -121,7 +130,7 @@ class LabelledSampler:
 
     def __call__(self, seed: int, weights: int | None = None) -> nn.Module:
         """Return a network at proxy scale; see ``SampleLearner``."""
-        architecture = self.labels.architectures[self.labels.place(seed)]
+        architecture = self.labels.architectures[self.labels.index_for(seed)]
         torch.manual_seed(seed if weights is None else weights)
         network = self.space.build(architecture, self.image_shape, self.num_classes, "proxy")
         return network.to(self.device)
@@ -141,16 +150,16 @@ class RankedBest:
 
 
 class RankingGoal:
-    """How well a teacher ranks candidates that it never learned from, and the best it ever did.
+    """Measures how well a teacher ranks held-out candidates, and keeps the best teacher so far.
 
     Args:
-        labels: candidates with their truth, those that meta-training sees among them.
-        space: of the candidates.
-        dataset: whose images they are scored on.
-        split: the images.
+        labels: candidates with their truths, both held-out ones and others.
+        space: search space of the candidates.
+        dataset: data set with the images for batch-norm statistics, and their normalisation.
+        split: images that the candidates are scored on.
 
     Attributes:
-        best: the teacher that ranked best so far; none before the first was measured.
+        best: the teacher that ranked best so far; ``None`` before the first was measured.
 
     Raises:
         ConfigError: too few of the candidates are held out.
@@ -180,7 +189,12 @@ class RankingGoal:
         self.best = None if state is None else RankedBest(**state)
 
     def examine(self, lesson: Lesson, teacher: nn.Module) -> float:
-        """Measure a teacher as it stands, and keep it if it is the best so far."""
+        """Return the rank correlation of a teacher, and keep its state if it is the best so far.
+
+        Args:
+            lesson: the teacher's lesson.
+            teacher: the teacher.
+        """
         found = self.correlation(lesson)
         if self.best is None or found > self.best.correlation:
             state = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
@@ -188,17 +202,21 @@ class RankingGoal:
         return found
 
     def correlation(self, lesson: Lesson) -> float:
-        """Return Spearman's correlation of minus the real loss after a lesson with the truth.
+        """Return Spearman's rank correlation between the negative real loss and the truth.
 
         Args:
-            lesson: what every held-out candidate is taught with.
+            lesson: lesson that every held-out candidate is taught before its loss is measured.
         """
         return spearman(self._scores(lesson), np.array(self.held_out.truths))
 
     def measured(self, lesson: Lesson) -> MeasuredRanking:
-        """Return the same with its interval, beside that of the number of parameters."""
-        truths, places = np.array(self.held_out.truths), range(len(self.held_out.truths))
-        sizes = np.array([float(count_parameters(self._build(place))) for place in places])
+        """Return the rank correlations and their intervals, for loss and number of parameters.
+
+        Args:
+            lesson: lesson that every held-out candidate is taught before its loss is measured.
+        """
+        truths, indices = np.array(self.held_out.truths), range(len(self.held_out.truths))
+        sizes = np.array([float(count_parameters(self._build(index))) for index in indices])
         scores = {"proxy_loss": self._scores(lesson), "params": sizes}
         found = {name: with_interval(spearman, score, truths) for name, score in scores.items()}
         return MeasuredRanking(
@@ -209,19 +227,19 @@ class RankingGoal:
         )
 
     def _scores(self, lesson: Lesson) -> NDArray[np.float64]:
-        """Return minus the loss of each held-out candidate after the lesson."""
+        """Return the negative loss of each held-out candidate after the lesson."""
         device = lesson.images.device
-        places = range(len(self.held_out.truths))
+        indices = range(len(self.held_out.truths))
         losses = lesson_losses(
-            lambda place: lesson,
-            lambda place: self._build(place).to(device),
+            lambda index: lesson,
+            lambda index: self._build(index).to(device),
             self.dataset,
             self.split,
-            places,
+            indices,
         )
         return -np.array(losses)
 
-    def _build(self, place: int) -> nn.Module:
-        torch.manual_seed(derived_seed(0, "rank"))  # one for all, as in a search
+    def _build(self, index: int) -> nn.Module:
+        torch.manual_seed(derived_seed(0, "rank"))  # the same for all, as in a search
         shape, classes = self.dataset.image_shape, self.dataset.num_classes
-        return self.space.build(self.held_out.architectures[place], shape, classes, "proxy")
+        return self.space.build(self.held_out.architectures[index], shape, classes, "proxy")

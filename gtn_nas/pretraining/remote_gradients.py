@@ -1,4 +1,4 @@
-"""Meta-gradients that Ray workers compute, on their way to the trainer that applies them."""
+"""Meta-gradients that Ray workers compute and send to the trainer that applies them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from gtn_nas.teacher.meta_training import Exchange, MetaGradient, MetaTrainer, S
 from gtn_nas.trial import Arrays
 
 SHARED = "shared"
-"""Name of the one sent array that is not the teacher's: what the learners of a step share."""
+"""Name of the array with the values that all learners of an outer step share. All other arrays that
+are sent to workers are the teacher's weights."""
 
 
 @dataclass(frozen=True)
 class RemoteGradient:
-    """A meta-gradient as it travels: its arrays are received without a copy.
+    """A meta-gradient in the form in which it is sent: as NumPy arrays, which Ray does not copy.
 
     Attributes:
-        seed: of the learner.
-        gradients: of every parameter of the teacher, in the trainer's order.
-        norm: of all of them together.
+        seed: seed of the learner.
+        gradients: gradient with respect to each learned parameter of the teacher, in the order of
+            the trainer's ``parameters``.
+        norm: norm of all gradients together.
         loss: the meta-loss, a mean cross-entropy in nats.
         accuracy: accuracy (0-1) on the real batch at the end of the window.
     """
@@ -39,12 +41,16 @@ class RemoteGradient:
 
     @classmethod
     def of(cls, found: MetaGradient) -> RemoteGradient:
-        """Return a meta-gradient ready to be sent."""
+        """Convert a meta-gradient to the form in which it is sent."""
         arrays = [gradient.cpu().numpy() for gradient in found.gradients]
         return cls(found.seed, arrays, found.norm, found.loss, found.accuracy)
 
     def received(self, devices: Sequence[torch.device]) -> MetaGradient:
-        """Return the meta-gradient with each of its tensors on the device of its parameter."""
+        """Convert back to a meta-gradient.
+
+        Args:
+            devices: device of each parameter, in the order of ``gradients``.
+        """
         gradients = [
             torch.tensor(array, device=device)
             for array, device in zip(self.gradients, devices, strict=True)
@@ -54,15 +60,18 @@ class RemoteGradient:
 
 @dataclass(frozen=True)
 class GradientFactory:
-    """Makes, in each worker, the function from a teacher's state and a seed to a meta-gradient."""
+    """Makes the function that a worker computes meta-gradients with.
+
+    The function takes the teacher's state and a learner's seed. Each worker calls the factory once.
+    """
 
     trainers: TrainerFactory
 
     def __call__(self, arrays: Arrays) -> Callable[[Arrays, int], RemoteGradient]:
-        """Make a trainer from the shared training images and return what it computes."""
+        """Make a trainer from the shared training images; return its meta-gradient function."""
         keep_freed_memory()
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        # A copy: the pages mapped into every worker are read-only, and no tensor can be that.
+        # Copied, since arrays in the object store are read-only, and torch has no such tensors.
         images, labels = (torch.tensor(arrays[n], device=device) for n in ("images", "labels"))
         trainer = self.trainers.trainer(images, labels)
 
@@ -79,7 +88,12 @@ class GradientFactory:
 def exchange_by(
     trainer: MetaTrainer, workers: Callable[[Arrays, Sequence[int]], list[RemoteGradient]]
 ) -> Exchange:
-    """Return what computes a step's meta-gradients by the trainer's twins in workers."""
+    """Return an exchange that lets workers compute the meta-gradients of an outer step.
+
+    Args:
+        trainer: the trainer that applies the meta-gradients.
+        workers: calls the function of ``GradientFactory`` in workers, once for each seed.
+    """
 
     def exchange(seeds: Sequence[int], shared: Shared) -> list[MetaGradient]:
         state = {n: t.cpu().numpy() for n, t in trainer.source.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Makes the meta-trainer: the same one in one process, and in each of many workers."""
+"""Makes equal meta-trainers in the main process and in every worker."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from gtn_nas.teacher.meta_training import (
 from gtn_nas.trial import derived_seed
 
 CONTINUED_SCALE = 1 / 3
-"""Outer rates of a teacher that goes on, in those of a new one: at full rates it unlearned a third
-of its way within fifty steps."""
+"""Factor of the outer learning rates of a teacher that continues from an earlier one. At the full
+rates it lost a third of its progress within fifty steps."""
 AUGMENT_BELOW = 20_000
-"""With fewer training images than that, a teacher sees half of them distorted by default."""
+"""With fewer training images than this, half of the real images are distorted by default."""
 
 
 def meta_config(config: PretrainConfig) -> MetaConfig:
-    """Return how a teacher is meta-trained.
+    """Return the settings of the outer loop for a configuration.
 
     Raises:
-        ConfigError: there is one learner in a step, and learners are to be ranked.
+        ConfigError: learners are to be ranked, but there is only one in each outer step.
     """
     ranks = config.rank_labels is not None
     learners = config.learners_per_step or max(config.workers or 1, 1 + ranks)
@@ -51,17 +51,17 @@ def meta_config(config: PretrainConfig) -> MetaConfig:
         ranking_sharpness=config.rank_sharpness,
         learning_rate=config.learning_rate,
         window=config.window or max(1, config.inner_steps // 2),
-        # What goes on to learn a ranking is not near its end.
+        # A teacher that continues in order to learn a ranking still has much to learn.
         rate_scale=1.0 if config.start is None or ranks else CONTINUED_SCALE,
         seed=config.seed,
     )
 
 
 def teacher_sizes(config: PretrainConfig, dataset: ImageDataset) -> TeacherConfig:
-    """Return a teacher's sizes, chosen by the images where they are not set.
+    """Return the sizes of a teacher; sizes that are not set depend on the data set.
 
     Raises:
-        ConfigError: a batch has no room for every class.
+        ConfigError: a batch has fewer images than there are classes.
     """
     classes, side = dataset.num_classes, max(dataset.image_shape[1:])
     batch_size = config.batch_size or (128 if classes <= 64 else 2 * classes)
@@ -79,24 +79,24 @@ def teacher_sizes(config: PretrainConfig, dataset: ImageDataset) -> TeacherConfi
         hidden=config.hidden,
         channels=config.channels or (64 if side <= 32 else 32),
         soft_labels=config.soft_labels,
-        # The control has no curriculum; that of the sizes is then not used.
+        # The control has no curriculum, and ignores this value.
         curriculum="full" if config.curriculum == "real_data" else config.curriculum,
     )
 
 
 @dataclass(frozen=True)
 class TrainerFactory:
-    """Makes a meta-trainer from training images, here or in a worker.
+    """Makes a meta-trainer from training images, in the main process or in a worker.
 
     Attributes:
-        sizes: of the teacher, or of the control's lesson.
-        real_data: whether it is the control that learns step sizes alone.
+        sizes: sizes of the teacher, or of the control's lesson.
+        real_data: whether to train the control ``RealData``, which learns step sizes only.
         augment: whether half of the real images are distorted.
-        meta: how to train.
-        space: where learners are sampled from.
+        meta: settings of the outer loop.
+        space: search space from which learners are sampled.
         mean: per-channel mean of the images, scaled to 0-1.
         std: per-channel standard deviation of the images, scaled to 0-1.
-        ranking_labels: candidates to rank, which learners are then drawn from.
+        ranking_labels: candidates that the teacher learns to rank. If given, they are the learners.
     """
 
     sizes: TeacherConfig
@@ -109,7 +109,7 @@ class TrainerFactory:
     ranking_labels: RankingLabels | None = None
 
     def trainer(self, images: Tensor, labels: Tensor) -> MetaTrainer:
-        """Return a trainer at its start.
+        """Return a trainer before its first step.
 
         Args:
             images: ``(N, C, H, W)`` uint8 training images, on the device to train on.

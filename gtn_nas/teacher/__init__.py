@@ -1,1 +1,1 @@
-"""The Generative Teaching Network: what it is, how it teaches, how it learns to."""
+"""The Generative Teaching Network (the teacher), its lesson, and its meta-training."""

@@ -1,4 +1,4 @@
-"""The teacher as a file: safetensors with everything a user must know in its header."""
+"""The teacher as a safetensors file, whose header has everything that a user of it must know."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ FORMAT = "gtn-nas teacher 1"
 
 
 class MeasuredRanking(BaseModel):
-    """How well scores were found to rank candidates that the teacher had not seen.
+    """How well scores rank candidates that the teacher did not see in meta-training.
 
     Attributes:
-        truth: what counted as truth, in words.
+        truth: description of the measure that counts as the truth.
         space: search space of the candidates.
-        count: how many.
-        seeds: initialisations that the scores of trained candidates were the mean of.
-        spearman: correlation with the truth, and the ends of its 95 % interval, by score;
-            ``params`` is among them.
+        count: number of candidates.
+        seeds: number of initialisations over which the score of a trained candidate is the mean.
+        spearman: for each score, ``params`` among them, Spearman's rank correlation with the truth
+            and the lower and upper end of its 95 % interval.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,29 +47,30 @@ class MeasuredRanking(BaseModel):
 
 
 class TeacherHeader(BaseModel):
-    """What stands in an artefact's header.
+    """Contents of the header of a teacher's file.
 
     Attributes:
-        dataset: name of the data set it was meta-trained on.
+        dataset: name of the data set that the teacher was meta-trained on.
         fingerprint: hash of that data set, before splitting.
-        split_seed: seed of the split whose training images it saw.
+        split_seed: seed of the split whose training images the teacher saw.
         classes: class names, in the order of the labels.
         mean: per-channel mean that images are normalised with.
         std: per-channel standard deviation that images are normalised with.
         image_shape: channels, height and width.
-        space: search space its learners were sampled from.
+        space: search space from which the learners were sampled.
         inner_steps: batches in the lesson (T).
         batch_size: images in a batch (B).
         generator: sizes of the generator.
         soft_labels: whether labels are learned probabilities.
-        curriculum: what of the lesson is learned, and in which order it is shown.
-        meta_training: configuration of the meta-training; ``calibration``, what its learned rates
-            were multiplied with at the end; ``start``, the file it went on from, if any.
+        curriculum: which parts of the lesson are learned, and in which order it is shown.
+        meta_training: configuration of the meta-training. In addition, ``calibration`` is the
+            factor by which the learned rates were multiplied at the end, and ``start`` the file
+            that the meta-training continued from, if any.
         seed: seed of the meta-training.
-        versions: versions of the packages that made it.
+        versions: versions of Python and torch in the meta-training.
         validation_accuracy: mean accuracy (0-1) of held-out learners on validation images,
             measured after rounding to 16 bits.
-        ranking: how well it was found to rank, if that was measured.
+        ranking: how well the teacher ranks candidates, if that was measured.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -100,12 +101,15 @@ def shipped_teachers() -> dict[str, Path]:
 
 
 def resolve_teacher(name: str) -> Path:
-    """Return the file of a shipped teacher's name, of a path, or a copy of that of a URI.
+    """Return the file of a teacher.
+
+    Args:
+        name: name of a shipped teacher, a path, or a URI. The file at a URI is copied.
 
     Raises:
         TeacherError: the path does not exist.
-        UnknownNameError: it is neither a path nor a shipped teacher.
-        ConfigError: there is nothing at the URI, or it is wrong.
+        UnknownNameError: the name is neither a path nor that of a shipped teacher.
+        ConfigError: the URI is wrong, or there is nothing at it.
         StoreError: the bucket does not answer.
     """
     if "://" in name:
@@ -122,13 +126,13 @@ def resolve_teacher(name: str) -> Path:
 
 
 def round_to_16_bits(teacher: nn.Module) -> None:
-    """Round every weight in place to what the artefact stores."""
+    """Round every weight in place to 16 bits, the precision of a teacher's file."""
     for parameter in teacher.parameters():
         parameter.data = parameter.data.half().float()
 
 
 def save_teacher(teacher: Teacher, header: TeacherHeader, path: Place) -> None:
-    """Write the artefact whole or not at all, weights in 16 bits.
+    """Write a teacher's file, with weights in 16 bits. It appears complete or not at all.
 
     Raises:
         EnvironmentFailure: the file cannot be written.
@@ -142,7 +146,7 @@ def save_teacher(teacher: Teacher, header: TeacherHeader, path: Place) -> None:
 
 
 def save_step_sizes(control: RealData, path: Place) -> None:
-    """Write what the control on real batches learned, as settings of the proxy ``real_steps``.
+    """Write the step sizes that the control learned, as settings of the proxy ``real_steps``.
 
     Raises:
         EnvironmentFailure: the file cannot be written.
@@ -159,7 +163,7 @@ def save_step_sizes(control: RealData, path: Place) -> None:
 
 
 def read_header(path: Path) -> TeacherHeader:
-    """Read the header alone; torch is not imported.
+    """Read the header only, without importing torch.
 
     Raises:
         TeacherError: the file is not a teacher artefact.
@@ -179,7 +183,7 @@ def read_header(path: Path) -> TeacherHeader:
 
 
 def load_teacher(path: Path) -> tuple[Teacher, TeacherHeader]:
-    """Load generator, curriculum and step sizes, in 32 bits on the CPU.
+    """Load a teacher in 32 bits on the CPU, and its header.
 
     Raises:
         TeacherError: the file is not a teacher artefact, or its weights do not fit its header.
@@ -203,15 +207,15 @@ def load_teacher(path: Path) -> tuple[Teacher, TeacherHeader]:
         )
         weights = {name: tensor.float() for name, tensor in load_file(path).items()}
         missing, unexpected = teacher.load_state_dict(weights, strict=False)
-    except (SafetensorError, RuntimeError, TypeError) as error:  # TypeError: foreign sizes
+    except (SafetensorError, RuntimeError, TypeError) as error:  # TypeError: unknown sizes
         raise TeacherError(f"{path}: weights do not fit the header; meta-train it again") from error
-    if unexpected or missing != ["labels"]:  # which follow from the sizes
+    if unexpected or missing != ["labels"]:  # labels are not stored
         raise TeacherError(f"{path}: weights are missing or foreign; meta-train it again")
     return teacher.eval(), header
 
 
 def weights_fingerprint(path: Path) -> str:
-    """Return 16 hex digits that change with any weight, but not with the header.
+    """Return a hash of the weights (16 hex digits) that does not depend on the header.
 
     Raises:
         TeacherError: the file is not readable.
@@ -225,11 +229,13 @@ def weights_fingerprint(path: Path) -> str:
 
 
 def replace_header(path: Path, header: TeacherHeader) -> None:
-    """Write another header before the same weights, whole or not at all.
+    """Replace the header of a teacher's file and keep its weights.
+
+    The file changes completely or not at all.
 
     Raises:
         TeacherError: the file is not readable.
-        EnvironmentFailure: it cannot be written.
+        EnvironmentFailure: the file cannot be written.
     """
     from safetensors.numpy import save
 

@@ -1,4 +1,4 @@
-"""The teacher as a whole: generator, curriculum and the learner's step sizes."""
+"""The teacher: its generator, its curriculum and the step sizes of its learners."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from gtn_nas.teacher.generator import Generator
 from gtn_nas.teacher.inner_loop import Lesson
 
 DRAWN_AT_ONCE = 4096
-"""Images of one pass of the generator; of a longer lesson, whole batches up to that many."""
+"""Largest number of images in one pass of the generator; it takes one whole batch or more."""
 MAX_LEARNING_RATE = 4.0
 SMOOTHING = 0.1
-"""Probability that learned labels start with outside their own class."""
+"""Label smoothing of learned labels at their start: the share of probability that is spread evenly
+over all classes."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class TeacherConfig:
         noise_dim: length of a noise vector.
         hidden: units of the generator's first layer.
         channels: channels of the generator's smallest feature map.
-        soft_labels: learn the class probabilities of every image instead of fixed labels; without
-            effect where noise is fresh, since there is no image to keep a label for.
-        curriculum: what else is learned, and in which order it is shown: see ``Curriculum``.
+        soft_labels: whether to learn the class probabilities of every image, instead of fixed
+            labels. It has no effect with the curriculum ``none``, whose images are new in every
+            lesson.
+        curriculum: what else is learned, and in which order it is shown; see ``Curriculum``.
     """
 
     image_shape: tuple[int, int, int]
@@ -50,7 +52,7 @@ class TeacherConfig:
 
 
 def cosine(steps: int) -> Tensor:
-    """Return half a cosine from 1 to a twentieth, ``(steps,)``."""
+    """Return half a cosine that falls from 1 to 1/20, ``(steps,)``."""
     fall = 0.5 * (1 + torch.cos(math.pi * torch.arange(steps) / steps))
     return fall.clamp(min=0.05)
 
@@ -58,7 +60,8 @@ def cosine(steps: int) -> Tensor:
 class StepSizes(nn.Module):
     """A learned learning rate and momentum for every step (Such et al. 2019, section 3.1).
 
-    Rates are kept as bounded logarithms and momenta as logits, so that any update is a valid one.
+    Rates are stored as logarithms with an upper bound, and momenta as logits, so that they are
+    valid after any update.
     """
 
     def __init__(self, steps: int, learning_rate: float = 0.8, momentum: float = 0.5) -> None:
@@ -70,7 +73,7 @@ class StepSizes(nn.Module):
         self.start_at(learning_rate)
 
     def start_at(self, learning_rate: float) -> None:
-        """Set the rates to half a cosine, which falls to a twentieth of where it starts."""
+        """Set the rates to half a cosine that falls from ``learning_rate`` to 1/20 of it."""
         with torch.no_grad():
             self.log_rate.copy_((learning_rate * cosine(len(self.log_rate))).log())
 
@@ -83,18 +86,18 @@ class StepSizes(nn.Module):
 class Teacher(nn.Module):
     """A Generative Teaching Network with a curriculum.
 
-    The classes that the generator is asked for are spread evenly over each batch; what learners are
-    told about an image is that class, or probabilities that are learned too. Source: Such et al.
-    2019, arXiv 1912.07768, section 3.2.
+    The generator draws images of all classes, spread evenly over each batch. The label of an image
+    is its class, or learned class probabilities. Source: Such et al. 2019, arXiv 1912.07768,
+    section 3.2.
 
     Attributes:
-        generator: draws the images; ``None`` where pixels are learned.
-        noise: ``(T, B, noise_dim)``, what each image is drawn from; ``None`` where it is fresh, or
-            pixels are learned.
+        generator: draws the images; ``None`` if pixels are learned.
+        noise: ``(T, B, noise_dim)``, the noise vector of each image; ``None`` if noise is drawn
+            anew for every lesson, or if pixels are learned.
         pixels: ``(T, B, C, H, W)`` learned images, or ``None``.
         labels: ``(T, B)`` class indices.
-        label_logits: ``(T, B, classes)``, or ``None`` where labels are not learned.
-        step_sizes: the learners' rates and momenta.
+        label_logits: ``(T, B, classes)``, or ``None`` if labels are not learned.
+        step_sizes: learning rate and momentum of the learners for each step.
     """
 
     def __init__(self, config: TeacherConfig) -> None:
@@ -128,10 +131,10 @@ class Teacher(nn.Module):
             self.label_logits = nn.Parameter(smooth.log())
 
     def lesson(self, rng: torch.Generator | None = None) -> Lesson:
-        """Draw all batches, in as few passes of the generator as memory is meant to bear.
+        """Draw all batches of the lesson.
 
         Args:
-            rng: decides fresh noise and random orders; by default they are always the same.
+            rng: draws fresh noise and random orders; by default it has the seed 0.
         """
         rng = rng or torch.Generator().manual_seed(0)
         images = self._images(rng)
@@ -142,7 +145,7 @@ class Teacher(nn.Module):
         return Lesson(images, labels, *self.step_sizes())
 
     def _images(self, rng: torch.Generator) -> Tensor:
-        """Return ``(T, B, C, H, W)`` images in the order in which they are kept."""
+        """Return the images ``(T, B, C, H, W)`` before a random order is applied."""
         if self.generator is None:
             assert self.pixels is not None  # noqa: S101  (one of the two is there)
             return self.pixels
@@ -154,12 +157,13 @@ class Teacher(nn.Module):
         return images.view(*self.labels.shape, *images.shape[1:])
 
     def _drawn(self, generator: Generator, noise: Tensor, labels: Tensor) -> Tensor:
-        """Draw ``(N, C, H, W)`` images part by part; their graphs are made again when due.
+        """Draw ``(N, C, H, W)`` images, in parts if there are many.
 
-        Batch normalisation sees the images of its part alone, here and in a backward pass.
+        To save memory, the graph of a part is not kept but computed again in the backward pass.
+        Batch normalisation uses the statistics of one part at a time.
 
         Args:
-            generator: draws them.
+            generator: draws the images.
             noise: ``(N, noise_dim)``.
             labels: ``(N,)`` class indices.
         """
@@ -172,7 +176,7 @@ class Teacher(nn.Module):
         return torch.cat([checkpoint(generator, *part, use_reentrant=False) for part in parts])
 
     def _order(self, rng: torch.Generator) -> Tensor | None:
-        """Return ``(T, B)`` places of the images to show; ``None`` for all in their order."""
+        """Return the indices ``(T, B)`` of the images to show, or ``None`` to keep their order."""
         steps, batch = self.labels.shape
         places = torch.arange(steps * batch).view(steps, batch)
         if self.config.curriculum == "shuffled_batch":
@@ -183,7 +187,7 @@ class Teacher(nn.Module):
 
 
 class RealData(nn.Module):
-    """The control: real batches, only the step sizes are learned.
+    """The control experiment: learners train on real batches, and only step sizes are learned.
 
     Args:
         images: ``(N, C, H, W)`` normalised training images.
@@ -199,7 +203,7 @@ class RealData(nn.Module):
         self.step_sizes = StepSizes(inner_steps)
 
     def lesson(self, rng: torch.Generator) -> Lesson:
-        """Draw batches without replacement, pass after pass over the data."""
+        """Draw batches without replacement, in as many passes over the data as needed."""
         rates, momenta = self.step_sizes()
         return real_lesson(self.images, self.labels, self.batch_size, rates, momenta, rng)
 

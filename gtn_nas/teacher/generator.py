@@ -16,11 +16,11 @@ RANGE = 2.0
 
 
 class Generator(nn.Module):
-    """Noise and a one-hot label in, a normalised image out.
+    """Draws a normalised image from noise and a one-hot label.
 
-    Two linear layers, then two times: enlarge, convolve. Every layer is weight-normalised; batch
-    normalisation always uses the statistics of the batch at hand. Source: Such et al. 2019, arXiv
-    1912.07768, section 3 and appendix A; widths are ours to choose.
+    Two linear layers are followed by two blocks that enlarge and convolve. Every layer is
+    weight-normalised. Batch normalisation always uses the statistics of the current batch. Source:
+    Such et al. 2019, arXiv 1912.07768, section 3 and appendix A, but for the widths.
 
     Args:
         noise_dim: length of a noise vector.
@@ -62,7 +62,7 @@ class Generator(nn.Module):
         )
 
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
-        """Draw one image per row.
+        """Draw one image per noise vector.
 
         Args:
             noise: ``(N, noise_dim)``.
@@ -84,16 +84,17 @@ class Generator(nn.Module):
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """Lay ``(N, C, H, W)`` out pixel by pixel, which convolutions of many channels prefer."""
+    """Put ``(N, C, H, W)`` in channels-last memory format: many-channel convolutions are faster."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
 def _enlarge_and_convolve(x: Tensor, conv: nn.Conv2d, size: tuple[int, int]) -> Tensor:
     """Repeat each pixel twice in both directions, reflect the edge, convolve 3 x 3, crop.
 
-    The large image is never made: in it every other window of 3 x 3 pixels covers the same 2 x 2
-    pixels of ``x``, so ``x`` is convolved with four kernels of 2 x 2, in which weights of equal
-    pixels are summed, and their outputs are interleaved. That is a third of the work.
+    The enlarged image is never computed. A window of 3 x 3 of its pixels covers only 2 x 2
+    different pixels of ``x``. So ``x`` is convolved with four kernels of 2 x 2, one for each
+    combination of even and odd rows and columns, in which the weights of equal pixels are summed.
+    Their outputs are interleaved. This takes a third of the work.
 
     Args:
         x: ``(N, C, H, W)``.
@@ -103,7 +104,7 @@ def _enlarge_and_convolve(x: Tensor, conv: nn.Conv2d, size: tuple[int, int]) -> 
     kernels = [q for rows in _fold(conv.weight, 2) for q in _fold(rows, 3)]
     bias = None if conv.bias is None else conv.bias.repeat(4)
     height, width = x.shape[-2:]
-    # At the edge of the large image a reflection is a repetition.
+    # Reflecting the enlarged image at its edge equals repeating the edge pixels of ``x``.
     y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), torch.cat(kernels), bias)
     parts = [
         part[..., row : row + height, column : column + width]
@@ -114,7 +115,7 @@ def _enlarge_and_convolve(x: Tensor, conv: nn.Conv2d, size: tuple[int, int]) -> 
 
 
 def _fold(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Return, for even and for odd pixels, two weights for the three along a dimension."""
+    """Sum the three weights along a dimension to two, once for even and once for odd pixels."""
     before, here, after = weight.unbind(dim)
     even = torch.stack([before, here + after], dim)
     return even, torch.stack([before + here, after], dim)

@@ -1,9 +1,9 @@
-"""The gradient of real-data losses with respect to a lesson, one inner step after the other.
+"""The gradient of real-data losses with respect to a lesson, computed step by step.
 
-Only the learner's parameters and velocity before each step are kept. On the way back each step is
-taken again when its gradient is due, so that memory holds the graph of one step, however long the
-lesson is: checkpointing at every step, as in Such et al. 2019, arXiv 1912.07768, appendix; the
-backward recursion is that of Maclaurin et al. 2015, arXiv 1502.03492, algorithm 2.
+The forward pass keeps only the learner's parameters and velocity before each step. The backward
+pass repeats each step to get its graph, so that memory holds the graph of one step only, however
+long the lesson is. This is checkpointing at every step, as in Such et al. 2019, arXiv 1912.07768,
+appendix. The backward recursion is that of Maclaurin et al. 2015, arXiv 1502.03492, algorithm 2.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from gtn_nas.teacher.inner_loop import LearnerState, Lesson, sgd_step
 from gtn_nas.trial import derived_seed
 
 JUDGED_AT_ONCE = 512
-"""Real images in one pass of a learner, which normalises them by themselves."""
+"""Largest number of real images in one pass of a learner. Batch normalisation uses the statistics
+of one pass."""
 
 
 @dataclass(frozen=True)
 class RealBatch:
-    """Real images that a learner is judged by.
+    """Real images on which a learner's loss is measured.
 
     Attributes:
         images: ``(N, C, H, W)`` normalised images.
@@ -38,12 +39,13 @@ class RealBatch:
 
 @dataclass(frozen=True)
 class LessonGradient:
-    """What a learner tells about its lesson.
+    """The gradient of a learner's loss with respect to its lesson, and the loss.
 
     Attributes:
-        gradient: of the loss, with respect to each tensor of the lesson that requires it; zero
-            outside the window, and for other tensors.
-        loss: loss after the window's last step, plus the mean of those before, if any.
+        gradient: gradient of the loss with respect to each tensor of the lesson that requires a
+            gradient. It is zero for steps outside the window, and for the other tensors.
+        loss: real-data loss after the window's last step, plus the mean of the intermediate losses
+            inside the window, if there are any.
         accuracy: accuracy (0-1) on the real batch after the window's last step.
     """
 
@@ -61,16 +63,17 @@ def lesson_gradient(
     loss_every: int,
     seed: int,
 ) -> LessonGradient:
-    """Teach a learner up to a window's end and differentiate its loss through the window.
+    """Teach a learner to the end of a window and differentiate its loss through the window.
 
     Args:
-        learner: a network in training mode; its own parameters are the start and stay unchanged.
-        lesson: the batches and step sizes; their own graphs are left alone.
-        window: steps that are differentiated; earlier steps are plain, and training ends with the
+        learner: a network in training mode. Training starts from its parameters, which stay
+            unchanged.
+        lesson: the batches and step sizes. The graph that produced them is not differentiated.
+        window: steps that are differentiated. Earlier steps are not, and training ends with the
             window (random-window truncation: Feng et al. 2023, arXiv 2310.04418).
-        real: what the learner is judged by.
-        loss_every: steps between losses inside the window, counted from its end.
-        seed: of layers that draw at random, such as dropout.
+        real: images on which the learner's loss is measured.
+        loss_every: steps between intermediate losses inside the window, counted from its end.
+        seed: seed of random layers, such as dropout.
     """
     states, fixed = [LearnerState.start(learner)], lesson.detached()
     for step in range(window.stop):
@@ -82,7 +85,11 @@ def lesson_gradient(
 
 
 class _Backward:
-    """Walks back from the window's end; ``states[i]`` stands before step ``window.start + i``."""
+    """The backward pass from the window's end to its start.
+
+    ``due`` has the steps before which an intermediate loss is measured. The other arguments are
+    those of ``lesson_gradient``.
+    """
 
     def __init__(
         self,
@@ -101,6 +108,7 @@ class _Backward:
         self.loss, self.accuracy = 0.0, 0.0
 
     def run(self, states: list[LearnerState]) -> LessonGradient:
+        """Return the gradient; ``states[i]`` is the learner before step ``window.start + i``."""
         parameters, velocity = self._judge(states.pop(), self.window.stop), None
         for step in reversed(self.window):
             state = states.pop()
@@ -111,7 +119,7 @@ class _Backward:
         return LessonGradient(self.gradient, self.loss, self.accuracy)
 
     def _judge(self, state: LearnerState, step: int) -> list[Tensor]:
-        """Add the real-data loss of the parameters before a step; return its gradient."""
+        """Add the real-data loss before a step; return its gradient for each parameter."""
         last = step == self.window.stop
         weight = 1 / (len(self.real.labels) * (1 if last else len(self.due)))
         leaves = state.leaves()
@@ -136,7 +144,16 @@ class _Backward:
         parameters: list[Tensor],
         velocity: list[Tensor] | None,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Turn gradients with respect to the state after a step into those before it."""
+        """Return the gradients with respect to the parameters and velocity before a step.
+
+        Add the gradient with respect to the lesson's batch and step sizes of the step.
+
+        Args:
+            step: the step to differentiate.
+            state: state of the learner before the step.
+            parameters: gradient with respect to the parameters after the step.
+            velocity: gradient with respect to the velocity after the step; ``None`` for zero.
+        """
         before = state.leaves()
         batch = self.lesson.only(step)
         learned = [batch.tensors[i].requires_grad_() for i in self.wanted]

@@ -1,10 +1,10 @@
-"""How a learner is taught: a few SGD steps on given batches.
+"""The inner loop, which teaches a learner: a few SGD steps on the batches of a lesson.
 
-One rule for batch-norm statistics holds throughout. While a learner trains, layers use the
-statistics of the batch at hand. Before it is scored, running statistics are re-estimated in one
-pass over a fixed sample of real *training* images (``torch.optim.swa_utils.update_bn``, with that
-sample as its only batch), and scoring uses those. Inside meta-training the meta-loss uses the
-statistics of its own large real batch: the differentiable equivalent.
+Batch-norm statistics follow one rule everywhere. While a learner trains, layers use the statistics
+of the current batch. Before it is scored, running statistics are estimated again in one pass over a
+fixed sample of real *training* images (``torch.optim.swa_utils.update_bn``, with that sample as its
+only batch), and scoring uses them. In meta-training, the meta-loss uses the statistics of its own
+large real batch instead, since these can be differentiated.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Parameters = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Lesson:
-    """Everything a learner is shown, in order.
+    """The batches, labels and step sizes that a learner is trained with, in order.
 
     Attributes:
         images: ``(T, B, C, H, W)`` normalised images, one batch per step.
         labels: ``(T, B)`` class indices, or ``(T, B, classes)`` class probabilities.
-        learning_rates: ``(T,)``.
-        momenta: ``(T,)``, each in [0, 1).
+        learning_rates: ``(T,)``, one per step.
+        momenta: ``(T,)``, one per step, each in [0, 1).
     """
 
     images: Tensor
@@ -48,32 +48,32 @@ class Lesson:
         return len(self.images)
 
     def detached(self) -> Lesson:
-        """Return the same values without the graph that led to them."""
+        """Return a lesson with the same values, detached from their autograd graph."""
         return Lesson(*(tensor.detach() for tensor in self.tensors))
 
     def first(self, steps: int) -> Lesson:
-        """Return the lesson's first steps.
+        """Return a lesson of the first ``steps`` steps.
 
         Raises:
-            ValueError: the lesson is shorter.
+            ValueError: this lesson has fewer steps.
         """
         if steps > self.steps:
             raise ValueError(f"a budget of {steps} steps, but the lesson has {self.steps}")
         return Lesson(*(tensor[:steps] for tensor in self.tensors))
 
     def only(self, step: int) -> Lesson:
-        """Return the lesson of that step alone."""
+        """Return a lesson of the given step only."""
         return Lesson(*(tensor[step : step + 1] for tensor in self.tensors))
 
 
 @dataclass(frozen=True)
 class LearnerState:
-    """What a step changes.
+    """State of a learner before or after an inner step.
 
     Attributes:
         parameters: the learner's parameters, by name.
-        velocity: of SGD with momentum, by the same names.
-        loss: on the batch of the step that led here, before that step; NaN at the start.
+        velocity: velocity of SGD with momentum, by the names of the parameters.
+        loss: loss on the batch of the latest step, before that step; NaN at the start.
     """
 
     parameters: Parameters
@@ -82,12 +82,12 @@ class LearnerState:
 
     @classmethod
     def start(cls, learner: nn.Module) -> LearnerState:
-        """Return the learner's own parameters, at rest."""
+        """Return the start of training: the learner's own parameters and zero velocity."""
         parameters = {n: p.detach().requires_grad_() for n, p in learner.named_parameters()}
         return cls(parameters, {n: torch.zeros_like(p) for n, p in parameters.items()})
 
     def detached(self) -> LearnerState:
-        """Return the same values without the graph that led to them."""
+        """Return a state with the same values, detached from their autograd graph."""
         return LearnerState(
             {n: p.detach().requires_grad_() for n, p in self.parameters.items()},
             {n: v.detach() for n, v in self.velocity.items()},
@@ -95,7 +95,7 @@ class LearnerState:
         )
 
     def leaves(self) -> LearnerState:
-        """Return the same values as leaves of a new graph."""
+        """Return a state with the same values as leaves of a new autograd graph."""
         return LearnerState(
             {n: p.detach().requires_grad_() for n, p in self.parameters.items()},
             {n: v.detach().requires_grad_() for n, v in self.velocity.items()},
@@ -114,10 +114,10 @@ def sgd_step(
 
     Args:
         learner: a network in training mode; its own parameters are not used.
-        state: where the step starts; its parameters require gradients.
+        state: state before the step; its parameters require gradients.
         lesson: the batches and step sizes.
-        step: which of them.
-        differentiable: whether the result keeps the graph back to state and lesson.
+        step: index of the batch in the lesson.
+        differentiable: whether the result can be differentiated with respect to state and lesson.
     """
     with torch.enable_grad():
         logits = functional_call(learner, state.parameters, (lesson.images[step],))
@@ -135,11 +135,13 @@ def sgd_step(
 
 
 def unroll(learner: nn.Module, lesson: Lesson) -> Iterator[LearnerState]:
-    """Train by SGD with momentum, yielding where every step ends.
+    """Train a learner by SGD with momentum; yield its state after every step.
 
     Args:
-        learner: a network in training mode; its own parameters are the start and stay unchanged.
-        lesson: the batches and step sizes; nothing is differentiated with respect to them.
+        learner: a network in training mode. Training starts from its parameters, which stay
+            unchanged.
+        lesson: the batches and step sizes; the states cannot be differentiated with respect to
+            them.
     """
     state = LearnerState.start(learner)
     for step in range(lesson.steps):
@@ -148,10 +150,10 @@ def unroll(learner: nn.Module, lesson: Lesson) -> Iterator[LearnerState]:
 
 
 def teach(learner: nn.Module, lesson: Lesson) -> Tensor:
-    """Train ``learner`` in place on every batch of the lesson.
+    """Train a learner in place on every batch of a lesson.
 
     Returns:
-        The loss on each batch before its step, ``(T,)``.
+        The loss on each batch, before the step on it, ``(T,)``.
 
     Raises:
         FloatingPointError: a parameter became non-finite.

@@ -1,4 +1,4 @@
-"""The settings of a meta-training, and which outer rate each parameter of a teacher has."""
+"""Settings of the outer loop, and the outer learning rate of each parameter of a teacher."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from gtn_nas.teacher.curriculum import RealData, Teacher
 
 @dataclass(frozen=True)
 class MetaConfig:
-    """How a teacher is meta-trained.
+    """Settings of the outer loop of a meta-training.
 
     Attributes:
         iterations: outer steps.
         learners_per_step: learners whose meta-gradients are averaged in one outer step.
         real_batch_size: real images in one meta-loss.
-        window: inner steps that are differentiated; they are placed at random in the lesson.
-            ``None`` for all.
+        window: number of successive inner steps that are differentiated; ``None`` for all. Where
+            they start in the lesson is random, unless learners are ranked.
         loss_every: inner steps between intermediate meta-losses inside the window.
-        learning_rate: outer rate of the generator, or of learned pixels; it rises over the first
-            steps and falls by a cosine to a tenth, as all outer rates do.
-        noise_learning_rate: outer rate of learned noise.
-        label_learning_rate: outer rate of learned labels.
-        step_size_learning_rate: outer rate of the learners' rates and momenta.
-        ranking_weight: of the ranking term beside the mean loss; 0 for none.
-        ranking_sharpness: factor of a difference of losses in it.
-        rate_scale: what all four outer rates are multiplied with.
-        clip_factor: largest gradient norm of a learner, in multiples of the moving geometric mean.
-        seed: seed of everything random.
+        learning_rate: outer learning rate of the generator, or of learned pixels. Like all outer
+            rates it rises over the first steps, and then falls by a cosine to a tenth.
+        noise_learning_rate: outer learning rate of learned noise.
+        label_learning_rate: outer learning rate of learned labels.
+        step_size_learning_rate: outer learning rate of the learners' learning rates and momenta.
+        ranking_weight: weight of the ranking term, which is added to the mean loss; 0 for none.
+        ranking_sharpness: factor of a difference of losses in the ranking term.
+        rate_scale: factor of all four outer learning rates.
+        clip_factor: largest gradient norm of a learner, in multiples of the moving geometric mean
+            of such norms.
+        seed: seed of everything that is random.
     """
 
     iterations: int
@@ -50,7 +51,12 @@ class MetaConfig:
 
 
 def parameter_groups(source: Teacher | RealData, config: MetaConfig) -> list[dict[str, Any]]:
-    """Group the source's parameters by outer learning rate; ``base`` is the rate at the start."""
+    """Group the parameters that are learned by their outer learning rate.
+
+    Returns:
+        Parameter groups for a torch optimiser. ``base`` is the group's outer learning rate before
+        it is scheduled.
+    """
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in source.named_parameters():
         if not parameter.requires_grad:

@@ -1,10 +1,11 @@
 """Meta-training: learn the lesson that teaches freshly sampled learners best.
 
-Source: Such et al. 2019, arXiv 1912.07768, sections 2 and 3; the remedies against unstable
+Source: Such et al. 2019, arXiv 1912.07768, sections 2 and 3. The remedies against unstable
 meta-gradients (random windows, clipping against a moving average, an outer second-moment decay of
-0.9) follow Feng et al. 2023, arXiv 2310.04418. Norms of meta-gradients of different learners differ
-by orders of magnitude, so the average is one of logarithms, and each learner's gradient is clipped
-by itself: no single chaotic learner decides a step, or the scale of the next ones.
+0.9) follow Feng et al. 2023, arXiv 2310.04418. The norms of the meta-gradients of different
+learners differ by orders of magnitude. So the moving average is one of their logarithms, and each
+learner's gradient is clipped separately: no single chaotic learner dominates a step, or the
+average that later steps are clipped by.
 """
 
 from __future__ import annotations
@@ -27,31 +28,33 @@ from gtn_nas.trial import derived_seed
 
 
 class SampleLearner(Protocol):
-    """Builds a learner of freshly sampled architecture and weights, on the right device."""
+    """Builds a learner with a freshly sampled architecture and fresh weights, on its device."""
 
     def __call__(self, seed: int, weights: int | None = None) -> nn.Module:
-        """Return it.
+        """Return a learner.
 
         Args:
-            seed: decides the architecture, and the weights if they have no seed of their own.
-            weights: seed of the weights that learners to be compared have in common.
+            seed: seed of the architecture, and of the weights if ``weights`` is ``None``.
+            weights: seed of the weights; learners that are compared have the same one.
         """
 
 
 Augment = Callable[[Tensor], Tensor]
-"""Distorts images ``(N, C, H, W)`` at random, by torch's global generator."""
+"""Distorts images ``(N, C, H, W)`` at random, with torch's global random generator."""
 
 Truth = Callable[[int], float]
-"""From a learner's seed to how good its architecture truly is, higher is better."""
+"""Returns the true quality of a learner's architecture from the learner's seed; higher is
+better."""
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What all learners of an outer step have in common.
+    """Values that all learners of an outer step share.
 
     Attributes:
         start: first inner step that is differentiated.
-        draws: seed of the real images and of the weights; ``None`` where each learner has its own.
+        draws: seed of the real images and of the weights; ``None`` if each learner uses its own
+            seed.
     """
 
     start: int = 0
@@ -59,27 +62,28 @@ class Shared:
 
 
 Exchange = Callable[[Sequence[int], Shared], "list[MetaGradient]"]
-"""From the seeds of a step's learners and what they share to their meta-gradients, less those that
-were lost."""
+"""Computes the meta-gradients of an outer step from the learners' seeds and their shared values.
+Meta-gradients that were lost with a worker are missing from the result."""
 
 MAX_SKIPPED_IN_A_ROW = 10
 WARM_UP = 20
-"""Outer steps in which the outer rates rise: Adam's first steps move every weight alike."""
+"""Outer steps in which the outer learning rates rise, since Adam's first steps change every weight
+by the whole rate, however small its gradient is."""
 TINY = 1e-12
 LEAST_RANKED = 2
-"""Learners in a step that a ranking term can order."""
+"""Smallest number of learners in an outer step for which there is a ranking term."""
 
 
 @dataclass(frozen=True)
 class MetaStep:
-    """What one outer step showed.
+    """Measurements of one outer step.
 
     Attributes:
-        iteration: outer steps done so far, this one included.
+        iteration: number of outer steps done so far, including this one.
         meta_loss: mean real-data cross-entropy over the step's learners and meta-losses.
         accuracy: mean accuracy (0-1) on the real batch at the end of the window.
         gradient_norm: mean norm of the learners' meta-gradients, before clipping.
-        skipped: whether the step was left out because no learner's gradient was finite.
+        skipped: whether the step was skipped because no learner's gradient was finite.
     """
 
     iteration: int
@@ -91,12 +95,12 @@ class MetaStep:
 
 @dataclass(frozen=True)
 class MetaGradient:
-    """What one learner teaches its teacher.
+    """The gradient of one learner's meta-loss with respect to the teacher.
 
     Attributes:
-        seed: of the learner.
-        gradients: of every parameter of the teacher.
-        norm: of all of them together.
+        seed: seed of the learner.
+        gradients: gradient with respect to each learned parameter of the teacher.
+        norm: norm of all gradients together.
         loss: the meta-loss.
         accuracy: accuracy (0-1) on the real batch at the end of the window.
     """
@@ -109,23 +113,25 @@ class MetaGradient:
 
 
 class MetaTrainer:
-    """The outer loop, one step at a time; its state can be saved and loaded at any step.
+    """The outer loop, one step at a time; its state can be saved and loaded after any step.
 
-    All randomness of a step follows from (seed, iteration), so a resumed run repeats an
-    undisturbed one exactly.
+    All randomness of an outer step depends on (seed, iteration) only, so that a meta-training that
+    was interrupted and resumed gives exactly the same teacher as one that was not.
 
     Args:
-        source: the teacher, or a control, whose parameters are learned.
-        config: how to learn them.
-        sample_learner: makes a fresh learner from a seed.
+        source: the teacher, or the control ``RealData``, whose parameters are learned.
+        config: settings of the outer loop.
+        sample_learner: builds a fresh learner from a seed.
         images: ``(N, C, H, W)`` normalised real training images.
         labels: ``(N,)`` class indices.
-        augment: distorts half of the real images of a meta-loss, so that the teacher learns what
-            holds beyond its training images.
-        truth: what the ranking term, if it has a weight, orders learners by.
+        augment: distorts half of the real images of a meta-loss, so that the teacher does not
+            overfit to its training images; ``None`` for no distortion.
+        truth: true quality of learners, by which the ranking term orders them; required if the
+            term has a weight.
 
     Attributes:
-        exchange: computes the meta-gradients of a step; by default this trainer, one by one.
+        exchange: computes the meta-gradients of an outer step. By default the trainer itself
+            computes them, one after the other.
     """
 
     def __init__(
@@ -145,7 +151,7 @@ class MetaTrainer:
         self.images, self.labels, self.augment = images, labels, augment
         groups = parameter_groups(source, config)
         self.parameters = [p for group in groups for p in group["params"]]
-        # Gradients of single noise values and labels are of the order of 1e-6: eps is far below.
+        # eps is far below the gradients of single noise values and labels, which are about 1e-6.
         self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.9), eps=1e-8)
         self.exchange: Exchange = lambda seeds, shared: [
             self.meta_gradient(seed, shared) for seed in seeds
@@ -165,9 +171,9 @@ class MetaTrainer:
             yield self.step()
 
     def step(self) -> MetaStep:
-        """Average the meta-gradients of some fresh learners and take one outer step.
+        """Average the meta-gradients of fresh learners and take one outer step.
 
-        A learner whose gradient is not finite is left out; if all are, the step is skipped.
+        Learners whose gradient is not finite are left out. If none is finite, the step is skipped.
         """
         seeds = [
             derived_seed(self.config.seed, self.iteration, i)
@@ -191,20 +197,22 @@ class MetaTrainer:
 
     @property
     def steps(self) -> int:
-        """Inner steps of the lesson."""
+        """Number of inner steps of the lesson."""
         return len(self.source.step_sizes.log_rate)
 
     @property
     def window(self) -> int:
-        """Inner steps that are differentiated."""
+        """Number of inner steps that are differentiated."""
         return min(self.config.window or self.steps, self.steps)
 
     def _shared(self) -> Shared:
-        """Draw where this step's window starts: one for all, so that losses can be compared.
+        """Choose the values that all learners of this outer step share.
 
-        Where learners are ranked it is the lesson's end, since that is where candidates are:
-        earlier, small networks lead whatever becomes of them. They then start alike and are judged
-        by the same images: the luck of either would drown the differences of their losses.
+        The window is the same for all of them, so that their losses can be compared. It starts at
+        random, unless learners are ranked. Then it is at the lesson's end, since candidates are
+        ranked after the whole lesson: earlier in it, small networks have the lowest losses, even
+        those that are worse later. Ranked learners also share the seed of their weights and the
+        real images, since random differences of either would hide those between architectures.
         """
         config, iteration = self.config, self.iteration
         if self.truth is not None:
@@ -214,11 +222,12 @@ class MetaTrainer:
         return Shared(rng.randrange(self.steps - self.window + 1))
 
     def meta_gradient(self, seed: int, shared: Shared = Shared()) -> MetaGradient:
-        """Teach one fresh learner and differentiate what it then gets wrong on real images.
+        """Teach one fresh learner and differentiate its loss on real images.
 
         Args:
-            seed: decides the learner, and its weights and real images if they are its own.
-            shared: what it has in common with others.
+            seed: seed of the learner's architecture. It is also the seed of its weights and real
+                images, unless ``shared`` has one for them.
+            shared: values that all learners of this outer step share.
         """
         rng = torch.Generator().manual_seed(seed)
         learner = self.sample_learner(seed, shared.draws).train()
@@ -247,7 +256,7 @@ class MetaTrainer:
         return MetaGradient(seed, list(gradients), norm, result.loss, result.accuracy)
 
     def _real_batch(self, seed: int, rng: torch.Generator) -> RealBatch:
-        """Draw the images of a meta-loss and distort half of them."""
+        """Draw the real images of a meta-loss; distort half of them if there is augmentation."""
         batch = torch.randperm(len(self.labels), generator=rng)[: self.config.real_batch_size]
         images, labels = self.images[batch], self.labels[batch]
         if self.augment is not None:
@@ -286,7 +295,7 @@ class MetaTrainer:
         return [f + config.ranking_weight * p for f, p in zip(factors, pushes, strict=True)]
 
     def _clip(self, norm: float) -> float:
-        """Return what to multiply a gradient with; its norm enters the moving average."""
+        """Return the factor that clips a gradient of this norm; update the moving average."""
         log_norm = math.log(max(norm, TINY))
         if self.log_norm is None:
             self.log_norm = log_norm
@@ -304,7 +313,7 @@ class MetaTrainer:
             )
 
     def state_dict(self) -> dict[str, object]:
-        """Return all that a resumed run needs, as tensors and plain numbers."""
+        """Return the state that a resumed meta-training needs, as tensors and plain numbers."""
         return {
             "source": self.source.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -315,8 +324,8 @@ class MetaTrainer:
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Continue from what ``state_dict`` returned."""
+        """Continue from a state that ``state_dict`` returned."""
         self.source.load_state_dict(state["source"])  # type: ignore[arg-type]  # saved as such
-        self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type]  # likewise
+        self.optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type]  # as above
         for name in ("iteration", "log_norm", "skipped", "skipped_in_a_row"):
             setattr(self, name, state[name])

@@ -1,10 +1,11 @@
-"""A term of the meta-loss that asks learners to stand in the order of their truth.
+"""A term of the meta-loss that trains the teacher to rank learners by their true quality.
 
-Where one network is truly better than another, its real-data loss after the lesson should be the
-smaller. For every such pair the term is the logistic loss of ``sharpness`` times the difference
-(Burges et al. 2005, RankNet; for synthetic data that reproduces a ranking: Rawal et al. 2020, arXiv
-2005.13092, section 3). Each learner's own gradient is computed apart from the others', so the term
-comes in as a factor: its derivative with respect to the learner's loss.
+If one network is truly better than another, its real-data loss after the lesson should be smaller.
+For every such pair the term is the logistic loss of ``sharpness`` times the difference of the two
+losses (Burges et al. 2005, RankNet; for synthetic data that reproduces a ranking: Rawal et al.
+2020, arXiv 2005.13092, section 3). The gradient of each learner's loss is computed separately. The
+chain rule then gives the gradient of the term: each of these gradients is multiplied by the
+derivative of the term with respect to that learner's loss.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from itertools import permutations
 
 
 def ranking_loss(losses: Sequence[float], truths: Sequence[float], sharpness: float) -> float:
-    """Return the mean over pairs of different truth; 0 if there is none."""
+    """Return the mean logistic loss over all pairs of different truth; 0 if there is no pair.
+
+    See ``ranking_derivatives`` for the arguments.
+    """
     pairs = _pairs(truths)
     margins = [sharpness * (losses[worse] - losses[better]) for better, worse in pairs]
     return sum(math.log1p(math.exp(-abs(m))) + max(-m, 0) for m in margins) / max(len(pairs), 1)
@@ -27,9 +31,9 @@ def ranking_derivatives(
     """Return the derivative of ``ranking_loss`` with respect to each loss.
 
     Args:
-        losses: real-data losses of learners, lower is better.
-        truths: how good each truly is, higher is better.
-        sharpness: factor of a difference of losses.
+        losses: real-data losses of the learners, lower is better.
+        truths: true quality of each learner's architecture, higher is better.
+        sharpness: factor of the difference of two losses.
     """
     pairs, found = _pairs(truths), [0.0] * len(losses)
     for better, worse in pairs:
@@ -41,5 +45,5 @@ def ranking_derivatives(
 
 
 def _pairs(truths: Sequence[float]) -> list[tuple[int, int]]:
-    """Return the places of every better and worse one."""
+    """Return the indices ``(better, worse)`` of every pair of different truth."""
     return [(a, b) for a, b in permutations(range(len(truths)), 2) if truths[a] > truths[b]]

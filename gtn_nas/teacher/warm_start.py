@@ -1,11 +1,12 @@
-"""A start for the teacher: before it learns to teach, its generator learns to draw real images.
+"""Warm start of a teacher: before meta-training, its generator learns to draw real images.
 
-From random weights a generator draws noise, learners learn nothing from it, and the meta-gradient
-is faint and chaotic for hundreds of steps. Fitted to real training images first, each noise vector
-with the image it stands for, the lesson starts about where as many real batches would.
+With random weights a generator draws noise. Learners learn nothing from it, and the meta-gradient
+is weak and chaotic for hundreds of outer steps. So noise vectors and generator are first fitted to
+real training images, one image for each noise vector. Meta-training then starts with a lesson that
+teaches about as well as the same number of real batches.
 
 Source: the fit is that of Bojanowski et al. 2018, arXiv 1707.05776 (generative latent
-optimisation), section 3, with a squared loss; starting a teacher this way is ours.
+optimisation), section 3, with a squared loss. Its use to start a teacher is our own.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gtn_nas.teacher.generator import RANGE
 BATCH = 512
 LEARNING_RATE = 0.01
 EDGE = 0.99
-"""Share of the generator's range that targets lie in; a tanh never reaches its ends."""
+"""Share of the generator's range to which targets are clamped; a tanh never reaches its limits."""
 
 
 def warm_start(
@@ -34,15 +35,15 @@ def warm_start(
     steps: int,
     seed: int,
 ) -> Iterator[float]:
-    """Fit a teacher to training images, each chosen for the class of a synthetic one.
+    """Fit a teacher to training images: one for each synthetic image, of the same class.
 
     Args:
         teacher: trained in place.
         images: ``(N, C, H, W)`` normalised training images.
         labels: ``(N,)`` class indices.
-        augment: distorts the chosen images, if it is there.
-        steps: steps of Adam.
-        seed: decides the choice and the batches.
+        augment: distorts the chosen images; ``None`` to leave them as they are.
+        steps: number of Adam steps.
+        seed: seed of the chosen images, their distortions and the batches.
 
     Yields:
         The mean squared error of each step.
@@ -55,12 +56,14 @@ def warm_start(
 
 
 def choose_targets(labels: Tensor, wanted: Tensor, rng: torch.Generator) -> Tensor:
-    """Choose a training image for each synthetic one, of its class, all of them equally often.
+    """Choose a training image of the same class for each synthetic image.
+
+    All training images of a class are chosen about equally often.
 
     Args:
         labels: ``(N,)`` classes of the training images, each class at least once.
         wanted: ``(M,)`` classes of the synthetic images.
-        rng: decides the choice.
+        rng: draws the choice.
 
     Returns:
         ``(M,)`` indices of training images.
@@ -79,12 +82,13 @@ def fit_to_images(
 ) -> Iterator[float]:
     """Fit noise and generator to real images, one target for each synthetic image.
 
-    Learned pixels become the targets at once. Fresh noise is fitted too, and then forgotten.
+    Learned pixels are set to the targets without any training. If the teacher keeps no noise, noise
+    is drawn and fitted here, and then dropped.
 
     Args:
         teacher: trained in place.
         targets: ``(T * B, C, H, W)`` normalised images, in the order of the lesson.
-        steps: steps of Adam; the learning rate falls to zero by half a cosine.
+        steps: number of Adam steps; the learning rate falls to zero by half a cosine.
         rng: draws the batches.
 
     Yields:

@@ -144,10 +144,10 @@ def test_a_seed_draws_the_same_candidate_as_a_network_and_as_a_truth(seed):
 
 def test_all_candidates_are_drawn_and_with_other_weights_each_time():
     labels = all_labels(20)
-    assert {labels.place(seed) for seed in range(400)} == set(range(20))
+    assert {labels.index_for(seed) for seed in range(400)} == set(range(20))
     sampler = LabelledSampler(labels, SPACE, SHAPE, CLASSES, CPU)
-    first = labels.place(0)
-    again = next(seed for seed in range(1, 400) if labels.place(seed) == first)
+    first = labels.index_for(0)
+    again = next(seed for seed in range(1, 400) if labels.index_for(seed) == first)
     pairs = zip(sampler(0).parameters(), sampler(again).parameters(), strict=True)
     assert any(not torch.equal(one, other) for one, other in pairs)
 
