@@ -22,8 +22,7 @@ REPEATS = 3
 
 def main() -> None:
     """Measure and print both."""
-    config = SearchConfig()
-    evaluation = prepare(config, config.proxies)
+    evaluation = prepare(SearchConfig())
     rows: list[list[object]] = []
     with connect("local", num_cpus=WORKERS):
         for _ in range(REPEATS):
