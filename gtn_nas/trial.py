@@ -15,7 +15,8 @@ from gtn_nas.errors import one_line
 if TYPE_CHECKING:  # NumPy takes a tenth of a second, and readers of results do without
     from numpy.typing import NDArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of a run's rows. Those of version 1 have two more columns, ``stage`` and ``scale``."""
 
 Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 """What all workers share, by name: a lesson's batches, validation images and the like."""
@@ -85,8 +86,6 @@ class Record:
     status: Status
     run: str = ""
     evaluation_id: str = ""
-    stage: str = "proxy"
-    scale: str = "proxy"
     error: str | None = None
     proxy_errors: str | None = None
     """Why a proxy has no score: a JSON object of reasons by column."""
@@ -146,7 +145,6 @@ class Final:
     """Place among the candidates that led to this training; the best is 1."""
     status: Status
     run: str = ""
-    scale: str = "final"
     error: str | None = None
     predicted_accuracy: float | None = None
     """The validation accuracy by which the predictor chose it; null if the ranking did."""
