@@ -15,7 +15,8 @@ from gtn_nas.errors import one_line
 if TYPE_CHECKING:  # importing NumPy takes 0.1 s, and code that reads results does not need it
     from numpy.typing import NDArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of a run's rows. Those of version 1 have two more columns, ``stage`` and ``scale``."""
 
 Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 """Arrays that all workers share, by name, such as a lesson's batches and validation images."""
@@ -100,8 +101,6 @@ class Record:
     status: Status
     run: str = ""
     evaluation_id: str = ""
-    stage: str = "proxy"
-    scale: str = "proxy"
     error: str | None = None
     proxy_errors: str | None = None
     """Why proxies have no score: a JSON object from column to reason."""
@@ -161,7 +160,6 @@ class Final:
     """Rank of the candidate when it was chosen for full training; the best has 1."""
     status: Status
     run: str = ""
-    scale: str = "final"
     error: str | None = None
     predicted_accuracy: float | None = None
     """Validation accuracy that the predictor expected when it chose this candidate; null if the

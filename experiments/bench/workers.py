@@ -26,8 +26,7 @@ REPEATS = 3
 def main() -> None:
     """Measure utilisation and overhead, and print the table."""
     parser(__doc__).parse_args()
-    config = SearchConfig()
-    evaluation = prepare(config, config.proxies)
+    evaluation = prepare(SearchConfig())
     table, rows = Table("bench_workers"), []
     with connect("local", num_cpus=WORKERS):
         for repetition in range(REPEATS):

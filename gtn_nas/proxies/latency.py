@@ -88,7 +88,6 @@ class LatencyEvaluator:
             return Record.of(
                 trial,
                 Status.OK,
-                scale="final",
                 device=device.type,
                 threads=torch.get_num_threads(),
                 torch_version=str(torch.__version__),

@@ -15,6 +15,41 @@ from gtn_nas.ranking.score import Score
 from gtn_nas.trial import Record, Status
 
 
+def named_columns(
+    rank_by: str | None,
+    objectives: Sequence[str],
+    limits: Sequence[str],
+    columns: Collection[str] = NUMERIC_COLUMNS,
+) -> tuple[str, ...]:
+    """Return the columns that a configuration names as goals, each once; the score's come first.
+
+    Args:
+        rank_by: the score; see ``Score.parse``. ``None`` if it is not said.
+        objectives: columns weighed against it.
+        limits: what candidates must keep.
+        columns: what candidates can have.
+
+    Raises:
+        UnknownNameError: a column is none of these.
+        ConfigError: score or limit cannot be read, or a column is there twice.
+    """
+    score = () if rank_by is None else Score.parse(rank_by).columns
+    named = [("column to rank by", name) for name in score]
+    named += [("objective", name) for name in objectives]
+    named += [("column to limit", limit.column) for limit in map(Limit.parse, limits)]
+    for kind, name in named:
+        if name not in columns:
+            raise UnknownNameError(kind, name, columns)
+    for name in set(objectives):
+        # As a part of the score it may be there too: large networks promise accuracy and cost.
+        if score == (name,) or objectives.count(name) > 1:
+            what = "what candidates are ranked by" if name in score else "named twice"
+            raise ConfigError(f"the objective {name!r} is {what}; leave it out")
+    if len(set(score)) < len(score):
+        raise ConfigError(f"the score {rank_by!r} names a column twice; leave one out")
+    return tuple(dict.fromkeys(name for _, name in named))
+
+
 @dataclass(frozen=True)
 class Goals:
     """What makes one candidate better than another.
@@ -37,34 +72,14 @@ class Goals:
         limits: Sequence[str],
         columns: Collection[str] = NUMERIC_COLUMNS,
     ) -> Goals:
-        """Read goals as a configuration holds them.
-
-        Args:
-            rank_by: the score; see ``Score.parse``.
-            objectives: columns weighed against it.
-            limits: what candidates must keep.
-            columns: what candidates can have.
+        """Read goals as a configuration holds them; see ``named_columns``.
 
         Raises:
-            UnknownNameError: a column is none of these.
+            UnknownNameError: a column is unknown.
             ConfigError: score or limit cannot be read, or a column is there twice.
         """
-        goals = cls(Score.parse(rank_by), tuple(objectives), tuple(map(Limit.parse, limits)))
-        score = goals.score.columns
-        named = [("column to rank by", name) for name in score]
-        named += [("objective", name) for name in objectives]
-        named += [("column to limit", limit.column) for limit in goals.limits]
-        for kind, name in named:
-            if name not in columns:
-                raise UnknownNameError(kind, name, columns)
-        for name in set(objectives):
-            # As a part of the score it may be there too: large networks promise accuracy and cost.
-            if score == (name,) or objectives.count(name) > 1:
-                what = "what candidates are ranked by" if name in score else "named twice"
-                raise ConfigError(f"the objective {name!r} is {what}; leave it out")
-        if len(set(score)) < len(score):
-            raise ConfigError(f"the score {rank_by!r} names a column twice; leave one out")
-        return goals
+        named_columns(rank_by, objectives, limits, columns)
+        return cls(Score.parse(rank_by), tuple(objectives), tuple(map(Limit.parse, limits)))
 
     @property
     def columns(self) -> tuple[str, ...]:

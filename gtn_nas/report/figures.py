@@ -28,7 +28,7 @@ CURVES = 8
 MOST_CLASSES = 10_000
 """Of a confusion matrix; a label beyond is damage."""
 
-HIDDEN = {"run", "choices", "schema_version", "created_at", "stage", "scale", "tell_index"}
+HIDDEN = {"run", "choices", "schema_version", "created_at", "tell_index"}
 TEXTS = ("status", "error", "proxy_errors", "parent_key", "worker", "node", "device")
 OF_FINALS = ("validation_accuracy", "test_accuracy")
 

@@ -123,7 +123,7 @@ def identity(kind: type[Row]) -> list[str]:
     events are told apart by all they hold.
     """
     if kind is Record:
-        return ["key", "evaluation_id", "budget", "seed", "stage"]
+        return ["key", "evaluation_id", "budget", "seed"]
     if kind is Latency:
         return ["key"]
     return list(columns(kind))

@@ -9,12 +9,9 @@ half of the cells (docs/results.md, "NAS-Bench-201: what ranks its cells?").
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypeVar
 
 from gtn_nas.config.search import SearchConfig
 from gtn_nas.teacher.artifact import TeacherHeader
-
-C = TypeVar("C", bound=SearchConfig)
 
 RANK_BY = "jacob_cov*params"
 """Without any training."""
@@ -26,8 +23,10 @@ LEAST_SPEARMAN = 0.75
 """What its loss must have been found to have; see above."""
 
 
-def with_default_ranking(config: C, teacher: TeacherHeader | None, proxies: Collection[str]) -> C:
-    """Return the configuration with ``rank_by`` and ``proxy_seeds`` decided, where they are open.
+def decided_ranking(
+    config: SearchConfig, teacher: TeacherHeader | None, proxies: Collection[str]
+) -> tuple[str, int]:
+    """Return ``rank_by`` and ``proxy_seeds``, decided where the configuration leaves them open.
 
     Args:
         config: of a search.
@@ -36,12 +35,7 @@ def with_default_ranking(config: C, teacher: TeacherHeader | None, proxies: Coll
     """
     counts = config.rank_by is None and "gtn" in proxies and _ranks(teacher, config.space)
     rank_by, seeds = (RANK_BY_TEACHER, TEACHER_SEEDS) if counts else (RANK_BY, 1)
-    return config.model_copy(
-        update={
-            "rank_by": config.rank_by or rank_by,
-            "proxy_seeds": config.proxy_seeds or seeds,
-        }
-    )
+    return config.rank_by or rank_by, config.proxy_seeds or seeds
 
 
 def _ranks(teacher: TeacherHeader | None, space: str) -> bool:

@@ -18,10 +18,20 @@ from gtn_nas.data import load_dataset
 from gtn_nas.data.base import PROXY_SIDE, ImageDataset
 from gtn_nas.errors import NoTeacherError, TeacherError
 from gtn_nas.proxies.base import ProxyData, ProxySettings
-from gtn_nas.proxies.catalogue import EVALUATED, Need, needs_of, proxies_of
+from gtn_nas.proxies.catalogue import (
+    EVALUATED,
+    LATENCY,
+    PROXIES,
+    Need,
+    columns_of,
+    known,
+    needs_of,
+    proxies_of,
+)
 from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
-from gtn_nas.ranking.score import Score
-from gtn_nas.searching.default_ranking import with_default_ranking
+from gtn_nas.ranking.columns import NUMERIC_COLUMNS
+from gtn_nas.ranking.goals import Goals, named_columns
+from gtn_nas.searching.default_ranking import decided_ranking
 from gtn_nas.spaces import get_space, space_fingerprint
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.artifact import (
@@ -40,12 +50,18 @@ log = logging.getLogger(__name__)
 SCORED_IMAGES = 2000
 """Validation images that a proxy scores at most; their order is random."""
 
+GOAL_COLUMNS = tuple(dict.fromkeys([*columns_of(PROXIES), *NUMERIC_COLUMNS]))
+"""What candidates can be ranked by, weighed by and limited in."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What candidates are scored with.
+    """What candidates are scored with, and what they are ranked by.
 
     Attributes:
+        config: the search's configuration, with what it left open decided.
+        goals: what it looks for.
+        wants_latency: whether latencies are to be measured, once all candidates are evaluated.
         space: where they come from.
         dataset: real images of their native size, for full trainings.
         proxy_dataset: the same, no larger than a teacher's.
@@ -57,6 +73,9 @@ class Evaluation:
         teacher: what is known of the teacher, where a proxy needs one.
     """
 
+    config: SearchConfig
+    goals: Goals
+    wants_latency: bool
     space: SearchSpace
     dataset: ImageDataset
     proxy_dataset: ImageDataset
@@ -109,16 +128,14 @@ class Evaluation:
         return shared_arrays(data, self.lesson, self.untrained, training)
 
 
-def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
-    """Load data, search space and teacher, and check that they fit together.
-
-    Args:
-        config: the search.
-        proxies: names of what scores its candidates; what ranks by default is added.
+def prepare(config: SearchConfig) -> Evaluation:
+    """Load data, search space and teacher, check that they fit together, and decide what ranks.
 
     Raises:
         GtnNasError: something is unknown, missing or damaged, or the teacher does not fit.
     """
+    named = named_columns(config.rank_by, config.objectives, config.limits, GOAL_COLUMNS)
+    wanted = known([*config.proxies, *proxies_of(named)])
     space = get_space(config.space)
     native = load_dataset(
         config.dataset,
@@ -128,7 +145,7 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
     )
     dataset = native.at_most(PROXY_SIDE)
     path = lesson = untrained = header = None
-    needs = needs_of(proxies)
+    needs = needs_of(wanted)
     if Need.LESSON in needs:
         path = (
             resolve_teacher(config.teacher) if config.teacher else _fitting(dataset, space, config)
@@ -138,16 +155,28 @@ def prepare(config: SearchConfig, proxies: Sequence[str]) -> Evaluation:
         lesson = _lesson(teacher)
         if Need.UNTRAINED_LESSON in needs:
             untrained = _lesson(_untrained(teacher))
-    decided = with_default_ranking(config, header, proxies)
-    if config.rank_by is None and decided.rank_by is not None:
-        proxies = [*proxies, *proxies_of(Score.parse(decided.rank_by).columns)]
-    proxies = [name for name in EVALUATED if name in proxies]  # one order, so that runs compare
-    settings = _settings(decided, dataset)
+    rank_by, seeds = decided_ranking(config, header, wanted)
+    config = config.model_copy(update={"rank_by": rank_by, "proxy_seeds": seeds})
+    goals = Goals.parse(rank_by, config.objectives, config.limits, GOAL_COLUMNS)
+    wanted = known([*wanted, *proxies_of(goals.columns)])
+    proxies = [name for name in EVALUATED if name in wanted]  # one order, so that runs compare
+    settings = _settings(config, dataset)
     identity = _identity(proxies, settings, dataset, space)
     if path is not None:
         identity["teacher"] = weights_fingerprint(path)
     return Evaluation(
-        space, native, dataset, lesson, untrained, tuple(proxies), settings, identity, header
+        config=config,
+        goals=goals,
+        wants_latency=LATENCY in wanted,
+        space=space,
+        dataset=native,
+        proxy_dataset=dataset,
+        lesson=lesson,
+        untrained=untrained,
+        proxies=tuple(proxies),
+        settings=settings,
+        identity=identity,
+        teacher=header,
     )
 
 

@@ -14,23 +14,14 @@ from gtn_nas.config.search import SearchConfig, refuse_changes
 from gtn_nas.config.yaml_file import to_yaml
 from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.executors.base import Load
-from gtn_nas.proxies.catalogue import (
-    LATENCY,
-    LATENCY_MS,
-    PROXIES,
-    columns_of,
-    known,
-    proxies_of,
-)
-from gtn_nas.ranking.columns import NUMERIC_COLUMNS
-from gtn_nas.ranking.goals import Goals, RunningLosses
+from gtn_nas.proxies.catalogue import LATENCY_MS
+from gtn_nas.ranking.goals import RunningLosses
 from gtn_nas.ranking.winner import winner
 from gtn_nas.results.layout import CONFIG, is_run, refuse_used
 from gtn_nas.results.store import RunStore
 from gtn_nas.searching.backend import connected, make_executor
 from gtn_nas.searching.controller import Controller
 from gtn_nas.searching.curves import write_best_so_far
-from gtn_nas.searching.default_ranking import RANK_BY, with_default_ranking
 from gtn_nas.searching.evaluation import Evaluation, prepare
 from gtn_nas.searching.finals import Finals
 from gtn_nas.searching.latencies import Latencies
@@ -159,12 +150,8 @@ class Search:
     ) -> None:
         self.resume, self.architectures = resume, architectures
         self.folder = place_of(config.out or default_folder(config))
-        config = _checked(self.folder, config, resume)
-        wanted = known([*config.proxies, *proxies_of(goals_of(config).columns)])
-        self.wants_latency = LATENCY in wanted
-        self.evaluation: Evaluation = prepare(config, [name for name in wanted if name != LATENCY])
-        self.config = with_default_ranking(config, self.evaluation.teacher, wanted)
-        self.goals = goals_of(self.config)
+        self.evaluation: Evaluation = prepare(_checked(self.folder, config, resume))
+        self.config, self.goals = self.evaluation.config, self.evaluation.goals
         # What is not known while candidates are evaluated would count as beyond every limit.
         self.steering = self.goals.without([LATENCY_MS])
         self.strategy = self._strategy()
@@ -236,7 +223,7 @@ class Search:
         self, records: list[Record], store: RunStore, on_progress: OnProgress
     ) -> list[Record]:
         """Return the records, with their latencies if those are wanted."""
-        if not self.wants_latency:
+        if not self.evaluation.wants_latency:
             return records
         return Latencies(self.config, self.evaluation, store).complete(
             records, lambda done, total: on_progress(SearchProgress("latencies", done, total))
@@ -283,16 +270,6 @@ class Search:
             store.close()
             raise
         return store
-
-
-def goals_of(config: SearchConfig) -> Goals:
-    """Return what a search looks for, for now by the default ranking without a teacher.
-
-    Raises:
-        GtnNasError: a name is unknown, or a limit cannot be read.
-    """
-    columns = dict.fromkeys([*columns_of(PROXIES), *NUMERIC_COLUMNS])
-    return Goals.parse(config.rank_by or RANK_BY, config.objectives, config.limits, columns)
 
 
 def default_folder(config: SearchConfig) -> Path:

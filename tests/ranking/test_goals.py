@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gtn_nas.errors import ConfigError, UnknownNameError
 from gtn_nas.ranking.columns import NUMERIC_COLUMNS
-from gtn_nas.ranking.goals import Goals, RunningLosses
+from gtn_nas.ranking.goals import Goals, RunningLosses, named_columns
 from gtn_nas.ranking.score import Score
 from gtn_nas.trial import Status
 
@@ -68,6 +68,13 @@ def test_columns_are_named_once_and_those_of_the_score_first():
     some = goals("synflow + params", objectives=["flops"], limits=["params<=9", "depth<=3"])
     assert some.score == Score(("synflow", "params"))
     assert some.columns == ("synflow", "params", "flops", "depth")
+
+
+def test_columns_are_known_before_the_score_is():
+    assert named_columns(None, ["params"], ["depth<=3", "params>=1"]) == ("params", "depth")
+    assert named_columns("flops*depth", ["params"], ["depth<=3"]) == ("flops", "depth", "params")
+    with pytest.raises(ConfigError, match="'params' is named twice"):
+        named_columns(None, ["params", "params"], [])
 
 
 @pytest.mark.parametrize(

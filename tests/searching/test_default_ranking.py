@@ -6,7 +6,7 @@ import pytest
 
 from gtn_nas import SearchConfig, load_run, search
 from gtn_nas.errors import ConfigError
-from gtn_nas.searching.default_ranking import RANK_BY, RANK_BY_TEACHER, with_default_ranking
+from gtn_nas.searching.default_ranking import RANK_BY, RANK_BY_TEACHER, decided_ranking
 from gtn_nas.teacher.artifact import (
     MeasuredRanking,
     read_header,
@@ -30,8 +30,7 @@ def found(spearman, space="conv_chain", score="proxy_loss"):
 
 
 def decided(config, teacher, proxies=ALL):
-    ranked = with_default_ranking(config, teacher, proxies)
-    return ranked.rank_by, ranked.proxy_seeds
+    return decided_ranking(config, teacher, proxies)
 
 
 def test_a_teacher_counts_where_it_was_found_to_rank():

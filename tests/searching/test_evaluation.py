@@ -6,17 +6,21 @@ from safetensors import safe_open
 
 from gtn_nas import SearchConfig, load_run, search
 from gtn_nas.config.pretrain import PretrainConfig
-from gtn_nas.errors import NoTeacherError, TeacherError
+from gtn_nas.errors import NoTeacherError, TeacherError, UnknownNameError
 from gtn_nas.pretraining import pretraining
 from gtn_nas.pretraining.pretraining import Pretraining
 from gtn_nas.proxies.size import count_flops, count_parameters
-from gtn_nas.searching.evaluation import prepare
+from gtn_nas.searching import evaluation as evaluating
 from gtn_nas.spaces import get_space
 from gtn_nas.teacher.artifact import read_header
 
 from ..photos import write_photos
 
 NATIVE, PROXY = (3, 80, 80), (3, 64, 64)
+
+
+def prepare(config, proxies):
+    return evaluating.prepare(config.model_copy(update={"proxies": tuple(proxies)}))
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +135,23 @@ def test_scores_are_comparable_only_where_settings_and_proxies_are_equal(config,
     ]
     assert len(set(ids)) == 3
     assert prepare(config, ["nwot"]).id == ids[0]
+
+
+def test_what_ranks_is_decided_while_a_search_is_prepared(config):
+    evaluation = prepare(config, ["nwot"])
+    assert (evaluation.config.rank_by, evaluation.config.proxy_seeds) == ("jacob_cov*params", 1)
+    assert str(evaluation.goals.score) == "jacob_cov*params"
+    assert evaluation.proxies == ("nwot", "jacob_cov")
+    assert not evaluation.wants_latency
+    said = {"rank_by": "zico + latency_ms", "limits": ("synflow>=1",), "objectives": ("flops",)}
+    evaluation = prepare(config.model_copy(update=said), [])
+    assert evaluation.config.rank_by == "zico + latency_ms"
+    assert evaluation.goals.columns == ("zico", "latency_ms", "flops", "synflow")
+    assert evaluation.proxies == ("synflow", "zico")
+    assert evaluation.wants_latency
+
+
+def test_a_wrong_name_is_told_before_anything_is_loaded(config):
+    nowhere = config.model_copy(update={"dataset": "folder:/nowhere", "objectives": ("parms",)})
+    with pytest.raises(UnknownNameError, match="unknown objective 'parms'"):
+        prepare(nowhere, [])

@@ -246,7 +246,7 @@ def test_a_changed_search_space_cannot_be_resumed(config, here):
 def test_what_is_shared_with_workers_stays_as_it_was(config):
     from gtn_nas.searching.evaluation import prepare
 
-    evaluation = prepare(config, ["gtn"])
+    evaluation = prepare(config)
     arrays = evaluation.arrays()
     before = {name: array.copy() for name, array in arrays.items()}
     evaluate_trial = evaluation.factory()(arrays)
