@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from gtn_nas.searching.curves import write_best_so_far
 from gtn_nas.searching.default_ranking import RANK_BY, with_default_ranking
 from gtn_nas.searching.evaluation import Evaluation, prepare
 from gtn_nas.searching.finals import Finals
+from gtn_nas.searching.identity import latency_fingerprint, refuse_other_identity
 from gtn_nas.searching.latencies import Latencies
 from gtn_nas.storage.files import Place, place_of
 from gtn_nas.strategies.base import Strategy
@@ -139,6 +139,11 @@ class Search:
         wanted = known([*config.proxies, *proxies_of(goals_of(config).columns)])
         self.wants_latency = LATENCY in wanted
         self.evaluation: Evaluation = prepare(config, [name for name in wanted if name != LATENCY])
+        self.identity = dict(self.evaluation.identity)
+        if self.wants_latency:
+            self.identity["latency code"] = latency_fingerprint()
+        if resume:
+            refuse_other_identity(self.folder, self.identity)
         self.config = with_default_ranking(config, self.evaluation.teacher, wanted)
         self.goals = goals_of(self.config)
         # What is not known while candidates are evaluated would count as beyond every limit.
@@ -242,9 +247,8 @@ class Search:
         )
 
     def _store(self) -> RunStore:
-        """Create the run, or open it and check that nothing its scores depend on has changed."""
-        identity = self.evaluation.identity
-        facts = {**identity, **self.evaluation.images, "versions": versions()}
+        """Create the run, or open it."""
+        facts = {**self.identity, **self.evaluation.images, "versions": versions()}
         if not self.resume:
             store = RunStore.create(self.folder, to_yaml(self.config))
             store.append_event("start", details=facts)
@@ -252,7 +256,6 @@ class Search:
             return store
         store = RunStore.open(self.folder)
         try:
-            _refuse_other_identity(store, identity)
             store.save_config(to_yaml(self.config))
             store.append_event("resume", details=facts)
         except BaseException:
@@ -310,15 +313,3 @@ def _checked(folder: Place, config: C, resume: bool) -> C:
     config = config.model_copy(update=decided)
     refuse_changes(stored, config)
     return config
-
-
-def _refuse_other_identity(store: RunStore, identity: dict[str, str]) -> None:
-    """Raise if what scores depend on is not what it was when the run started."""
-    started = next((e for e in store.load_events() if e.kind == "start"), None)
-    before = json.loads(started.details) if started else identity
-    changed = [name for name, value in identity.items() if before.get(name, value) != value]
-    if changed:
-        raise ConfigError(
-            f"{store.folder} cannot be resumed: its {', '.join(changed)} changed since it was "
-            "started, and its scores would not be comparable; start a new run"
-        )
