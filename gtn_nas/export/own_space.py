@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import sys
-import sysconfig
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from gtn_nas.errors import ConfigError
 from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.spaces.fingerprint import PACKAGE, space_fingerprint
 
 FOLDER = "search_space"
 
@@ -22,7 +19,8 @@ class OwnSpace:
 
     Attributes:
         copy: path of the copy in the export.
-        others: names of the user's other modules that it imports; these are not copied.
+        others: names of the modules of its author that it imports, directly or through others;
+            they are not copied.
     """
 
     copy: str
@@ -33,7 +31,7 @@ def copy_module(space: SearchSpace, folder: Path) -> OwnSpace:
     """Copy the file that defines a search space to ``FOLDER`` in an export.
 
     Raises:
-        ConfigError: that file cannot be read.
+        ConfigError: there is no such file, or a module that it imports cannot be read.
     """
     cls = type(space)
     try:
@@ -43,28 +41,5 @@ def copy_module(space: SearchSpace, folder: Path) -> OwnSpace:
         raise ConfigError(f"the source file of {cls.__qualname__} cannot be read") from error
     (folder / FOLDER).mkdir()
     (folder / FOLDER / source.name).write_bytes(contents)
-    return OwnSpace(f"{FOLDER}/{source.name}", tuple(_other_modules(contents)))
-
-
-def _other_modules(source: bytes) -> list[str]:
-    """Return the modules that a source imports and that are the user's own; see ``_is_own``."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if _is_own(alias.name)}
-        elif isinstance(node, ast.ImportFrom):
-            name = "." * node.level + (node.module or "")
-            if node.level or _is_own(name):
-                found.add(name)
-    return sorted(found)
-
-
-def _is_own(name: str) -> bool:
-    """Tell whether a module belongs to neither Python, gtn_nas nor an installed package."""
-    top = name.partition(".")[0]
-    if top in sys.stdlib_module_names or top == "gtn_nas":
-        return False
-    spec = find_spec(top)
-    places = [spec.origin or "", *(spec.submodule_search_locations or [])] if spec else [""]
-    installed = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
-    return not any(place.startswith(installed) for place in places)
+    others = {name for name in space_fingerprint(space) if name.partition(".")[0] != PACKAGE}
+    return OwnSpace(f"{FOLDER}/{source.name}", tuple(sorted(others - {cls.__module__})))

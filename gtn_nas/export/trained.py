@@ -17,8 +17,9 @@ from gtn_nas.data.base import normalise
 from gtn_nas.errors import ConfigError, RunFolderError, UnknownNameError, one_line
 from gtn_nas.results.layout import WEIGHTS
 from gtn_nas.results.query import Run, load_run
-from gtn_nas.spaces import get_space, space_fingerprint
+from gtn_nas.spaces import get_space
 from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.spaces.fingerprint import changed_modules
 from gtn_nas.storage.files import Place
 from gtn_nas.storage.local_copy import local_copy
 from gtn_nas.trial import Status
@@ -150,11 +151,13 @@ def _warn_of_changes(run: Run, space: SearchSpace, spec: str) -> None:
     """Log a warning if the source of the search space has changed since the run was started."""
     started = run.sql("SELECT details FROM events WHERE kind = 'start' LIMIT 1")
     before = json.loads(started[0]["details"]).get("search space") if started else None
-    if before not in (None, space_fingerprint(space)):
+    changed = changed_modules(before, space)
+    if changed:
         log.warning(
-            "the source of the search space %s has changed since this run was started; check that "
-            "what is exported is as good as it was",
+            "the source of the search space %s has changed since this run was started (%s); check "
+            "that what is exported is as good as it was",
             spec,
+            ", ".join(changed),
         )
 
 

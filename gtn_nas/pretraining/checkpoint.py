@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 
 from gtn_nas.config.pretrain import PretrainConfig
 from gtn_nas.errors import ConfigError, EnvironmentFailure, TeacherError
+from gtn_nas.spaces.fingerprint import changes
 from gtn_nas.storage.bucket import OUTAGE_S, BucketPath
 from gtn_nas.storage.files import Place, place_of, whole_file
 
@@ -97,16 +98,9 @@ class Checkpoint:
             raise EnvironmentFailure(f"cannot remove {self.place}: {error}") from error
 
 
-def identity_of(config: PretrainConfig, *parts: object) -> str:
-    """Return, as text, everything that must stay equal when a meta-training is resumed.
-
-    Args:
-        config: settings of the meta-training.
-        parts: what else the meta-training depends on: fingerprints, and numbers that follow from
-            settings.
-    """
-    settings = config.model_dump(mode="json", exclude=CHANGEABLE)
-    return json.dumps([settings, *parts], sort_keys=True)
+def settings_kept(config: PretrainConfig) -> dict[str, object]:
+    """Return the settings that must stay equal when a meta-training is resumed."""
+    return config.model_dump(mode="json", exclude=CHANGEABLE)
 
 
 @dataclass(frozen=True)
@@ -116,7 +110,7 @@ class Unfinished:
     Attributes:
         checkpoint: file with its state.
         out: file to which the finished teacher will be written.
-        identity: everything that must stay equal on a resume; see ``identity_of``.
+        identity: everything that must stay equal on a resume; by name.
 
     Raises:
         ConfigError: ``out`` is a folder or the checkpoint's own file, or its bucket does not exist.
@@ -124,7 +118,7 @@ class Unfinished:
 
     checkpoint: Checkpoint
     out: Place
-    identity: str
+    identity: Mapping[str, object]
 
     def __post_init__(self) -> None:
         if not isinstance(self.out, Path):
@@ -138,7 +132,7 @@ class Unfinished:
 
     def save(self, state: dict[str, object]) -> None:
         """Replace the checkpoint with a new state."""
-        self.checkpoint.save({"identity": self.identity, **state})
+        self.checkpoint.save({"identity": dict(self.identity), **state})
 
     def load(self, device: torch.device, resume: bool | None) -> dict[str, Any] | None:
         """Return the state of the checkpoint, or ``None`` for a new meta-training.
@@ -170,10 +164,18 @@ class Unfinished:
         if not exists:
             raise TeacherError(f"no checkpoint at {place}; start without --resume")
         state = self.checkpoint.load(device)
-        if state.pop("identity", None) != self.identity:
+        before = state.pop("identity", None)
+        if not isinstance(before, Mapping):
             raise TeacherError(
-                f"{place} belongs to other settings or other data; repeat the command it was "
-                "started with, and --resume"
+                f"{place} was written by an earlier version of gtn-nas, which did not note its "
+                "code; finish it with that version, or delete it and start again"
+            )
+        changed = changes(before, self.identity)
+        if changed:
+            raise TeacherError(
+                f"{place} belongs to other settings, other data or other code: its "
+                f"{', '.join(changed)} changed; repeat the command it was started with, and "
+                "--resume, or delete it and start again"
             )
         return state
 

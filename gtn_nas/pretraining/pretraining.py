@@ -23,7 +23,7 @@ from gtn_nas.pretraining.calibration import (
     calibrate,
     try_start_rates,
 )
-from gtn_nas.pretraining.checkpoint import Checkpoint, Unfinished, identity_of
+from gtn_nas.pretraining.checkpoint import Checkpoint, Unfinished, settings_kept
 from gtn_nas.pretraining.estimate import Estimate, estimate
 from gtn_nas.pretraining.memory import keep_freed_memory
 from gtn_nas.pretraining.ranking_goal import RankingGoal, load_labels
@@ -34,7 +34,8 @@ from gtn_nas.pretraining.trainer_factory import (
     meta_config,
     teacher_sizes,
 )
-from gtn_nas.spaces import get_space, space_fingerprint
+from gtn_nas.spaces import get_space
+from gtn_nas.spaces.fingerprint import code_fingerprint, space_fingerprint
 from gtn_nas.storage.files import Place, place_of
 from gtn_nas.teacher.artifact import (
     TeacherHeader,
@@ -56,6 +57,15 @@ which some learners diverge."""
 HELD_OUT_EVERY = 50
 HELD_OUT_LEARNERS = 5
 CHECKPOINT_EVERY = 25
+CODE = (
+    "gtn_nas.data.augmentation",
+    "gtn_nas.data.base",
+    "gtn_nas.data.splits",
+    "gtn_nas.pretraining.calibration",
+    "gtn_nas.pretraining.trainer_factory",
+    "gtn_nas.teacher.warm_start",
+)
+"""Modules that decide what a teacher learns, with those that they import."""
 
 
 @dataclass(frozen=True)
@@ -139,14 +149,7 @@ class Pretraining:
         self.trainer = self.factory.trainer(
             train.images.to(self.device), train.labels.to(self.device)
         )
-        identity = identity_of(
-            config,
-            self.trainer.config.learners_per_step,
-            self.dataset.fingerprint,
-            space_fingerprint(self.space),
-            None if self.goal is None else self.goal.labels.fingerprint,
-        )
-        self.unfinished = Unfinished(self.checkpoint, self.out, identity)
+        self.unfinished = Unfinished(self.checkpoint, self.out, self._identity())
         state = self.unfinished.load(self.device, resume)
         if state is not None:
             best = state.pop("best")
@@ -311,6 +314,17 @@ class Pretraining:
             return None
         labels = load_labels(config.rank_labels, config.rank_column, self.space)
         return RankingGoal(labels, self.space, data, data.validation.first(EXAMINED_IMAGES))
+
+    def _identity(self) -> dict[str, object]:
+        """Return all that must be equal for this meta-training to be continued."""
+        return {
+            "settings": settings_kept(self.config),
+            "learners of a step": self.trainer.config.learners_per_step,
+            "data": self.dataset.fingerprint,
+            "search space": space_fingerprint(self.space),
+            "meta-training code": code_fingerprint(CODE),
+            "labels": None if self.goal is None else self.goal.labels.fingerprint,
+        }
 
     def _augments(self) -> bool:
         """Tell whether to distort half of the real images of a meta-loss."""

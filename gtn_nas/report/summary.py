@@ -53,7 +53,7 @@ def reproduction(snapshot: Snapshot) -> dict[str, Any]:
         "command": f"gtn-nas {verb} --config config.yaml --out another-folder",
         "config": yaml.safe_dump(dict(snapshot.config), sort_keys=False, allow_unicode=True),
         "versions": _texts(there) if isinstance(there, dict) else {},
-        "fingerprints": _texts({n: v for n, v in about.items() if n not in ABOUT}),
+        "fingerprints": _texts(_each({n: v for n, v in about.items() if n not in ABOUT})),
         "devices": sorted(
             f"{device or 'unknown device'}, threads: {threads or '?'}, torch {torch or '?'}"
             for device, threads, torch in places
@@ -77,6 +77,15 @@ def _listed(value: Any) -> list[str]:
     if not value:
         return []
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _each(values: dict[str, Any]) -> dict[str, Any]:
+    """Return fingerprints of code with an entry for each module."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        parts = value if isinstance(value, dict) else {"": value}
+        found |= {f"{name}: {part}" if part else name: v for part, v in parts.items()}
+    return found
 
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:

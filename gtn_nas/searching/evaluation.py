@@ -32,8 +32,10 @@ from gtn_nas.proxies.evaluator import Evaluator, shared_arrays
 from gtn_nas.ranking.columns import NUMERIC_COLUMNS
 from gtn_nas.ranking.goals import Goals, named_columns
 from gtn_nas.searching.default_ranking import decided_ranking
-from gtn_nas.spaces import get_space, space_fingerprint
+from gtn_nas.searching.identity import Identity, scoring_fingerprint
+from gtn_nas.spaces import get_space
 from gtn_nas.spaces.base import SearchSpace
+from gtn_nas.spaces.fingerprint import space_fingerprint
 from gtn_nas.teacher.artifact import (
     TeacherHeader,
     load_teacher,
@@ -69,7 +71,7 @@ class Evaluation:
         untrained: those of an untrained one, likewise.
         proxies: names of what scores candidates.
         settings: what these are told.
-        identity: a fingerprint of each thing that a score depends on, by name.
+        identity: what a score depends on.
         teacher: what is known of the teacher, where a proxy needs one.
     """
 
@@ -83,7 +85,7 @@ class Evaluation:
     untrained: Lesson | None
     proxies: tuple[str, ...]
     settings: ProxySettings
-    identity: dict[str, str]
+    identity: Identity
     teacher: TeacherHeader | None = None
 
     @property
@@ -195,17 +197,16 @@ def _settings(config: SearchConfig, dataset: ImageDataset) -> ProxySettings:
 
 def _identity(
     proxies: Sequence[str], settings: ProxySettings, dataset: ImageDataset, space: SearchSpace
-) -> dict[str, str]:
+) -> Identity:
     return {
         "proxies": ", ".join(proxies),
-        "initial weights": "in common",  # runs before that drew them for each candidate apart
         "proxy settings": str(settings),
         "images for batch statistics": str(len(dataset.calibration_images())),
         "images that are scored": str(min(SCORED_IMAGES, len(dataset.validation))),
         "data": dataset.fingerprint,
         "split": str(dataset.split_seed),
         "search space": space_fingerprint(space),
-        "scale": "proxy",
+        "scoring code": scoring_fingerprint(proxies),
     }
 
 

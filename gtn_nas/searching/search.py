@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from gtn_nas.searching.controller import Controller
 from gtn_nas.searching.curves import write_best_so_far
 from gtn_nas.searching.evaluation import Evaluation, prepare
 from gtn_nas.searching.finals import Finals
+from gtn_nas.searching.identity import latency_fingerprint, refuse_other_identity
 from gtn_nas.searching.latencies import Latencies
 from gtn_nas.storage.files import Place, place_of
 from gtn_nas.strategies.base import Strategy
@@ -152,6 +152,11 @@ class Search:
         self.folder = place_of(config.out or default_folder(config))
         self.evaluation: Evaluation = prepare(_checked(self.folder, config, resume))
         self.config, self.goals = self.evaluation.config, self.evaluation.goals
+        self.identity = dict(self.evaluation.identity)
+        if self.evaluation.wants_latency:
+            self.identity["latency code"] = latency_fingerprint()
+        if resume:
+            refuse_other_identity(self.folder, self.identity)
         # What is not known while candidates are evaluated would count as beyond every limit.
         self.steering = self.goals.without([LATENCY_MS])
         self.strategy = self._strategy()
@@ -253,9 +258,8 @@ class Search:
         )
 
     def _store(self) -> RunStore:
-        """Create the run, or open it and check that nothing its scores depend on has changed."""
-        identity = self.evaluation.identity
-        facts = {**identity, **self.evaluation.images, "versions": versions()}
+        """Create the run, or open it."""
+        facts = {**self.identity, **self.evaluation.images, "versions": versions()}
         if not self.resume:
             store = RunStore.create(self.folder, to_yaml(self.config))
             store.append_event("start", details=facts)
@@ -263,7 +267,6 @@ class Search:
             return store
         store = RunStore.open(self.folder)
         try:
-            _refuse_other_identity(store, identity)
             store.save_config(to_yaml(self.config))
             store.append_event("resume", details=facts)
         except BaseException:
@@ -311,15 +314,3 @@ def _checked(folder: Place, config: C, resume: bool) -> C:
     config = config.model_copy(update=decided)
     refuse_changes(stored, config)
     return config
-
-
-def _refuse_other_identity(store: RunStore, identity: dict[str, str]) -> None:
-    """Raise if what scores depend on is not what it was when the run started."""
-    started = next((e for e in store.load_events() if e.kind == "start"), None)
-    before = json.loads(started.details) if started else identity
-    changed = [name for name, value in identity.items() if before.get(name, value) != value]
-    if changed:
-        raise ConfigError(
-            f"{store.folder} cannot be resumed: its {', '.join(changed)} changed since it was "
-            "started, and its scores would not be comparable; start a new run"
-        )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from types import ModuleType
 
 from gtn_nas.errors import ConfigError, UnknownNameError
@@ -54,24 +52,6 @@ def get_space(spec: str) -> SearchSpace:
         raise UnknownNameError("search space", spec, [*SPACES, "module:Class"])
     module_name, _, class_name = spec.partition(":")
     return _instance(_class_in(_import(module_name, spec), class_name), spec)
-
-
-def space_fingerprint(space: SearchSpace) -> str:
-    """Return 16 hex digits of the SHA-256 of the source file that defines the space's class.
-
-    Raises:
-        ConfigError: the class has no source file, as one typed into an interactive session.
-    """
-    cls = type(space)
-    try:
-        file = inspect.getsourcefile(cls)
-        source = Path(file or "").read_bytes()
-    except (TypeError, OSError) as error:
-        raise ConfigError(
-            f"the source file of {cls.__module__}:{cls.__qualname__} cannot be read; "
-            "define the search space in a file"
-        ) from error
-    return hashlib.sha256(source).hexdigest()[:16]
 
 
 def _put_current_directory_on_path() -> None:

@@ -60,16 +60,17 @@ class StoredArchitecture(Architecture):
                 f"executed; name it again to allow that: build(space={self.space_setting!r})"
             )
 
-        from gtn_nas.spaces import get_space, space_fingerprint
+        from gtn_nas.spaces import get_space
+        from gtn_nas.spaces.fingerprint import changed_modules
 
         found = get_space(space or self.space_setting or self.space)
         if found.name != self.space:
             raise ConfigError(f"{self.key} is of the search space {self.space}, not {found.name}")
-        noted = self.facts.get("search space")
-        if noted is not None and noted != space_fingerprint(found):
+        changed = changed_modules(self.facts.get("search space"), found)
+        if changed:
             warnings.warn(
-                f"the source of the search space {self.space} changed since the run started; its "
-                "networks may have changed too",
+                f"the source of the search space {self.space} changed since the run started "
+                f"({', '.join(changed)}); its networks may have changed too",
                 stacklevel=2,
             )
         shape, classes = self._images(scale)

@@ -19,6 +19,7 @@ from gtn_nas.pretraining import calibration, pretraining
 from gtn_nas.results.query import load_run
 from gtn_nas.teacher.artifact import read_header
 
+from ..edited_package import copy_package
 from ..photos import write_photos
 from ..user_spaces import write_space
 from .conftest import Main
@@ -214,6 +215,44 @@ def test_a_run_is_not_overwritten_and_a_resume_may_not_change_it(run_main, small
     assert (code, "seed: 0 -> 1" in err) == (2, True)
     assert run_main("search", "--resume", "--out", "run", "--candidates", 8)[0] == 0
     assert len(load_run("run").query()) == 8
+
+
+def test_a_run_is_not_resumed_with_a_space_whose_layers_were_edited(run_main, small, tmp_path):
+    space = write_space(tmp_path, "layered", "relu", "tanh")
+    file, layers = tmp_path / "layered.py", tmp_path / "layered_parts.py"
+    file.write_text(f"{file.read_text()}\ndef late():\n    import layered_parts\n")
+    layers.write_text("SLOPE = 0.1\n")
+    assert run_main(*small, "--space", space, "--out", "run")[0] == 0
+    again = ["search", "--resume", "--space", space, "--out", "run", "--candidates", 7]
+    layers.write_text("SLOPE = 0.1  # of negative inputs\n")
+    assert run_main(*again)[0] == 0
+    layers.write_text("SLOPE = 0.2\n")
+    code, _, err = run_main(*again)
+    assert code == 2
+    assert "its search space (layered_parts) changed since it was started" in err
+    layers.write_text("SLOPE = = 0.2\n")
+    code, _, err = run_main(*again)
+    assert (code, "layered_parts.py, line 1: invalid syntax" in err) == (2, True)
+
+
+def test_a_run_is_not_resumed_by_a_package_whose_layers_were_edited(tmp_path):
+    environment = copy_package(tmp_path)
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [*COMMAND, "search", "--out", "run", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    ranked = ["--proxies", "nwot", "--rank-by", "nwot", "--candidates", 2, "--top-k", 0]
+    started = run("--executor", "inline", *ranked)
+    assert started.returncode == 0, started.stderr
+    layers = tmp_path / "gtn_nas" / "spaces" / "conv_chain_layers.py"
+    layers.write_text(layers.read_text().replace("LEAK = 0.1\n", "LEAK = 0.2\n"))
+    resumed = run("--resume", "--candidates", 4)
+    assert resumed.returncode == 2
+    assert "its search space (gtn_nas.spaces.conv_chain_layers) changed" in resumed.stderr
+    assert len(load_run(tmp_path / "run").query()) == 2
 
 
 def test_a_resume_may_let_a_fixed_number_of_workers_grow(run_main, small):

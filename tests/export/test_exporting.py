@@ -20,6 +20,7 @@ from gtn_nas.errors import ConfigError, ExportError, RunFolderError, UnknownName
 from gtn_nas.export.exporting import EXPORTED, FORMATS, export
 from gtn_nas.export.trained import FINALS, load_trained
 
+from ..noted import EARLIER, note
 from ..photos import write_photos
 from ..user_spaces import write_space
 
@@ -173,12 +174,20 @@ def test_a_changed_source_is_warned_of(own_run, tmp_path, caplog):
     run, spec = own_run
     module = run.parent / "exported_space.py"
     before = module.read_text()
-    module.write_text(f"{before}\n# changed\n")
+    module.write_text(f"{before}\nCHANGED = True\n")
     try:
         export(run, tmp_path / "a", space=spec, formats=("pytorch",))
     finally:
         module.write_text(before)
-    assert "has changed since this run was started" in caplog.text
+    assert "has changed since this run was started (exported_space)" in caplog.text
+
+
+def test_what_an_earlier_version_noted_of_a_source_is_no_change(own_run, tmp_path, caplog):
+    run, spec = own_run
+    shutil.copytree(run, tmp_path / "run")
+    note(tmp_path / "run", EARLIER)
+    export(tmp_path / "run", tmp_path / "a", space=spec, formats=("pytorch",))
+    assert caplog.text == ""
 
 
 def test_what_does_not_answer_alike_is_never_seen(own_run, tmp_path):

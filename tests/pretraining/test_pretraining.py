@@ -1,6 +1,8 @@
+import json
 import math
 import random
 import shutil
+import sys
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -39,6 +41,7 @@ from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
 from gtn_nas.teacher.curriculum import real_lesson
 
+from ..edited_package import changed_by_edits
 from ..labelled_run import write_labels
 from .tiny_pretraining import (
     BEFORE,
@@ -214,8 +217,56 @@ def test_a_second_start_does_not_overwrite_a_checkpoint(config):
 )
 def test_a_checkpoint_of_other_settings_is_refused(config, change):
     abandon(config(), after=2)
-    with pytest.raises(TeacherError, match="belongs to other settings or other data"):
+    (name,) = change
+    with pytest.raises(TeacherError, match=rf"other code: its settings \({name}\) changed"):
         Pretraining(config(**change), resume=True)
+
+
+def test_a_checkpoint_of_an_edited_space_is_refused_by_its_module(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "taught_layers.py").write_text("WIDTH = 8\n")
+    (tmp_path / "taught.py").write_text(
+        "import taught_layers\n"
+        "from gtn_nas.spaces.conv_chain import ConvChain\n"
+        "class Taught(ConvChain): pass\n"
+    )
+    wanted = config(space="taught:Taught")
+    abandon(wanted, after=2)
+    (tmp_path / "taught_layers.py").write_text("WIDTH = 8  # channels\n")
+    assert Pretraining(wanted, resume=True).trainer.iteration == 2
+    (tmp_path / "taught_layers.py").write_text("WIDTH = 9\n")
+    with pytest.raises(TeacherError, match=r"its search space \(taught_layers\) changed"):
+        Pretraining(wanted, resume=True)
+
+
+def test_an_edit_of_the_code_that_teaches_a_teacher_is_a_change(tmp_path):
+    teacher = ("curriculum", "generator", "hypergradient", "inner_loop", "meta_config")
+    modules = [
+        *(f"gtn_nas.teacher.{name}" for name in (*teacher, "meta_training", "warm_start")),
+        *(f"gtn_nas.pretraining.{name}" for name in ("trainer_factory", "learners")),
+        "gtn_nas.trial",
+    ]
+    others = ["gtn_nas.pretraining.memory", "gtn_nas.cli.pretrain"]
+    found = changed_by_edits(
+        tmp_path,
+        [*modules, *others],
+        "from gtn_nas.pretraining.pretraining import CODE\n"
+        "from gtn_nas.spaces.fingerprint import code_fingerprint",
+        "{'code': code_fingerprint(CODE)}",
+    )
+    for edited, changed in found.items():
+        assert changed == {"code": [edited] if edited in modules else []}
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused(config):
+    wanted = config()
+    abandon(wanted, after=2)
+    checkpoint = Pretraining(wanted, resume=True).checkpoint
+    state = checkpoint.load(torch.device("cpu"))
+    checkpoint.save(state | {"identity": json.dumps([{"seed": 0}, 8, "data", "space", None])})
+    with pytest.raises(TeacherError, match="was written by an earlier version of gtn-nas"):
+        Pretraining(wanted, resume=True)
 
 
 def test_a_teacher_to_start_from_that_is_not_there_is_refused_at_once(config, tmp_path):
@@ -308,7 +359,7 @@ def test_other_labels_belong_to_another_meta_training(ranking, tmp_path):
     abandon(ranking(), after=2)
     shutil.rmtree(tmp_path / "labels")
     write_labels(tmp_path / "labels", 39)
-    with pytest.raises(TeacherError, match="belongs to other settings or other data"):
+    with pytest.raises(TeacherError, match="other data or other code: its labels changed"):
         Pretraining(ranking(), resume=True)
 
 

@@ -91,6 +91,6 @@ def test_a_killed_worker_costs_its_learner_not_the_run(config, by_value, tmp_pat
 def test_workers_may_change_on_resume_and_their_number_may_not_change_the_mean(config, by_value):
     undisturbed = content(finished(config("undisturbed", workers=2)))
     abandon(config(workers=2), after=3)
-    with pytest.raises(TeacherError, match="belongs to other settings"):
+    with pytest.raises(TeacherError, match=r"other code: its learners of a step changed"):
         Pretraining(config(workers=1), resume=True)
     assert content(finished(config(workers=2), resume=True)) == undisturbed

@@ -185,7 +185,9 @@ def test_what_repeats_a_run_is_its_configuration_and_versions(finished):
     found = reproduction(snapshot_of(finished))
     assert "candidates: 8" in found["config"]
     assert {"torch", "python", "gtn-nas"} <= set(found["versions"])
-    assert {"data", "search space", "teacher"} <= set(found["fingerprints"])
+    prints = found["fingerprints"]
+    assert {"data", "teacher", "search space: gtn_nas.spaces.draws"} <= set(prints)
+    assert all(len(prints[name]) == 16 for name in prints if ": " in name)
     assert found["command"].startswith("gtn-nas search --config ")
 
 

@@ -11,9 +11,12 @@ from gtn_nas.pretraining import pretraining
 from gtn_nas.pretraining.pretraining import Pretraining
 from gtn_nas.proxies.size import count_flops, count_parameters
 from gtn_nas.searching import evaluation as evaluating
+from gtn_nas.searching.identity import scoring_fingerprint
 from gtn_nas.spaces import get_space
+from gtn_nas.spaces.fingerprint import space_fingerprint
 from gtn_nas.teacher.artifact import read_header
 
+from ..edited_package import changed_by_edits
 from ..photos import write_photos
 
 NATIVE, PROXY = (3, 80, 80), (3, 64, 64)
@@ -155,3 +158,42 @@ def test_a_wrong_name_is_told_before_anything_is_loaded(config):
     nowhere = config.model_copy(update={"dataset": "folder:/nowhere", "objectives": ("parms",)})
     with pytest.raises(UnknownNameError, match="unknown objective 'parms'"):
         prepare(nowhere, [])
+
+
+EVERY = {
+    "gtn_nas.data.base",
+    "gtn_nas.data.splits",
+    "gtn_nas.proxies.base",
+    "gtn_nas.proxies.evaluator",
+    "gtn_nas.proxies.size",
+    "gtn_nas.teacher.curriculum",
+    "gtn_nas.teacher.generator",
+    "gtn_nas.teacher.inner_loop",
+    "gtn_nas.trial",
+}
+"""Modules that every score depends on."""
+OF = {
+    "gtn": {"gtn_nas.proxies.gtn"},
+    "gtn_untrained": {"gtn_nas.proxies.gtn"},
+    "real_steps": {"gtn_nas.proxies.gtn", "gtn_nas.proxies.real_steps"},
+    "snip": {"gtn_nas.proxies.passes", "gtn_nas.proxies.zero_cost"},
+}
+"""Those of some proxies beside them."""
+
+
+def test_an_edit_of_the_code_of_a_proxy_counts_where_it_was_asked_for(tmp_path):
+    others = {"gtn_nas.searching.search", "gtn_nas.teacher.hypergradient", "gtn_nas.data.digits"}
+    found = changed_by_edits(
+        tmp_path,
+        sorted(EVERY.union(others, *OF.values())),
+        "from gtn_nas.searching.identity import scoring_fingerprint",
+        f"{{name: scoring_fingerprint([name]) for name in {list(OF)}}}",
+    )
+    for edited, changed in found.items():
+        assert changed == {n: [edited] if edited in EVERY | OF[n] else [] for n in OF}
+
+
+def test_scores_depend_on_the_code_of_the_space_and_of_all_proxies(config):
+    identity = prepare(config, ["gtn", "snip"]).identity
+    assert identity["search space"] == space_fingerprint(get_space("conv_chain"))
+    assert identity["scoring code"] == scoring_fingerprint(["gtn", "jacob_cov", "snip"])

@@ -11,11 +11,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from gtn_nas import SearchConfig, load_run, search
+from gtn_nas.config.yaml_file import to_yaml
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import ConfigError, GtnNasError, RunFolderError, TeacherError, UnknownNameError
+from gtn_nas.results.store import RunStore
 from gtn_nas.training.train import evaluate
 from gtn_nas.trial import Status
 
+from ..noted import EARLIER, note
 from ..user_spaces import write_space
 
 
@@ -238,9 +241,40 @@ def test_a_changed_search_space_cannot_be_resumed(config, here):
     wanted = changed(config, space=space, candidates=4, top_k=0)
     search(wanted)
     with (here / "edited.py").open("a") as file:
-        file.write("\n# another network\n")
-    with pytest.raises(ConfigError, match="search space changed"):
+        file.write("\n# the same network\n")
+    assert len(search(changed(wanted, candidates=6), resume=True).ranking) == 6
+    with (here / "edited.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    with pytest.raises(ConfigError, match=r"its search space \(edited\) changed since it was"):
         search(changed(wanted, candidates=8), resume=True)
+
+
+def test_a_run_of_an_earlier_version_is_read_but_not_resumed(config):
+    keys = [r.key for r in search(changed(config, top_k=0)).ranking]
+    note(config.out, EARLIER)
+    with pytest.raises(ConfigError, match="started by an earlier version of gtn-nas") as caught:
+        search(changed(config, candidates=9), resume=True)
+    assert "\n" not in str(caught.value)
+    run = load_run(config.out)
+    assert [row["key"] for row in run.query()] == keys
+    assert run.architecture(keys[0]).build()
+
+
+def test_a_run_that_ended_before_it_began_can_be_resumed(config):
+    RunStore.create(config.out, to_yaml(changed(config, rank_by="params"))).close()
+    assert len(search(changed(config, candidates=7, rank_by="params"), resume=True).ranking) == 7
+    again = changed(config, candidates=8, rank_by="params")
+    assert len(search(again, resume=True).ranking) == 8
+
+
+def test_latencies_of_other_code_are_not_mixed(config):
+    wanted = changed(config, proxies=("latency",), rank_by="params", top_k=0, candidates=2)
+    search(wanted)
+    (started,) = load_run(config.out).sql("SELECT details FROM events WHERE kind = 'start'")
+    noted = json.loads(started["details"])["latency code"]
+    note(config.out, {"latency code": noted | {"gtn_nas.proxies.latency": "0" * 16}})
+    with pytest.raises(ConfigError, match=r"latency code \(gtn_nas.proxies.latency\) changed"):
+        search(wanted, resume=True)
 
 
 def test_what_is_shared_with_workers_stays_as_it_was(config):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gtn_nas.errors import ConfigError, UnknownNameError
-from gtn_nas.spaces import SPACES, get_space, space_fingerprint
+from gtn_nas.spaces import SPACES, get_space
 from gtn_nas.spaces.base import SearchSpace
 
 OWN_SPACE = """
@@ -138,22 +138,3 @@ def test_a_module_without_classes_says_so(here):
 def test_an_incomplete_space_is_refused(here, name, complaint):
     (here / "own_spaces.py").write_text(OWN_SPACE)
     assert complaint in message_of(f"own_spaces:{name}")
-
-
-def test_the_fingerprint_follows_the_source(here):
-    file = here / "own_spaces.py"
-    file.write_text(OWN_SPACE)
-    space = get_space("own_spaces:Widths")
-    before = space_fingerprint(space)
-    assert before == space_fingerprint(space)
-    assert len(before) == 16
-    assert int(before, 16) >= 0
-    file.write_text(OWN_SPACE.replace("(8, 16)", "(8, 32)"))
-    assert space_fingerprint(space) != before
-
-
-def test_a_class_without_a_source_file_has_no_fingerprint(here):
-    scope: dict[str, object] = {"__name__": "typed_in"}
-    exec(OWN_SPACE, scope)  # noqa: S102 (stands for an interactive session)
-    with pytest.raises(ConfigError, match="typed_in:Widths"):
-        space_fingerprint(scope["Widths"]())

@@ -8,7 +8,8 @@ import torch
 from gtn_nas.errors import ConfigError, UnknownNameError
 from gtn_nas.results.query import load_run
 from gtn_nas.results.store import RunStore
-from gtn_nas.spaces import get_space, space_fingerprint
+from gtn_nas.spaces import get_space
+from gtn_nas.spaces.fingerprint import space_fingerprint
 from gtn_nas.trial import Record, Status, Trial
 
 from ..user_spaces import write_space
@@ -57,7 +58,8 @@ def test_a_users_module_is_imported_only_when_it_is_named(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     spec = write_space(tmp_path, "stored_space", "relu", "tanh")
     space = get_space(spec)
-    architecture = stored(tmp_path / "run", space, spec, {**FACTS, "search space": "old"})
+    noted = {**space_fingerprint(space), "stored_space": "0" * 16}
+    architecture = stored(tmp_path / "run", space, spec, {**FACTS, "search space": noted})
     del sys.modules["stored_space"]
     with pytest.raises(ConfigError, match=rf"is the module '{spec}'.*build\(space='{spec}'\)"):
         architecture.build()
@@ -66,8 +68,14 @@ def test_a_users_module_is_imported_only_when_it_is_named(tmp_path, monkeypatch)
     with pytest.raises(UnknownNameError, match="unknown search space"):
         architecture.build("conv_chian")
     assert "stored_space" not in sys.modules
-    with pytest.warns(UserWarning, match="changed since the run started"):
+    with pytest.warns(UserWarning, match=r"changed since the run started \(stored_space\)"):
         architecture.build(spec)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_earlier_versions_noted_of_a_space_warns_of_nothing(tmp_path):
+    facts = {**FACTS, "search space": "b81ba7132a379744"}
+    assert sizes(stored(tmp_path / "run", facts=facts).build())
 
 
 @pytest.mark.parametrize("facts", [{}, {**FACTS, "image_shape": "x"}, {**FACTS, "classes": []}])
