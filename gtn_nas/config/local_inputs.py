@@ -8,9 +8,6 @@ from pathlib import Path
 from gtn_nas.config.data import DataConfig
 from gtn_nas.errors import ConfigError
 
-FOLDERS = ("folder", "parquet")
-"""Kinds of data sets that are named with the folder they are in."""
-
 
 def is_uri(place: object) -> bool:
     """Tell whether a place is in an object store, and so the same for every machine."""
@@ -18,9 +15,9 @@ def is_uri(place: object) -> bool:
 
 
 def data_folder(config: DataConfig) -> str | None:
-    """Return the folder or URI that a data set is named with, if it is of that kind."""
-    kind, _, place = config.dataset.partition(":")
-    return place if kind in FOLDERS and place else None
+    """Return the folder or URI that a data set is named with, as in ``folder:DIR``, if any."""
+    _, _, place = config.dataset.partition(":")
+    return place if place and not place.startswith("//") else None
 
 
 def local_inputs(config: DataConfig) -> dict[str, Path]:
