@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gtn_nas.results.reader import Runs
     from gtn_nas.searching.search import SearchResult, search
     from gtn_nas.spaces.base import SearchSpace
+    from gtn_nas.strategies.base import Strategy, StrategyContext
+    from gtn_nas.trial import Record, Trial
 
 __version__ = "0.1.0"
 
@@ -26,11 +28,15 @@ __all__ = [
     "GtnNasError",
     "PretrainConfig",
     "Pretraining",
+    "Record",
     "Run",
     "Runs",
     "SearchConfig",
     "SearchResult",
     "SearchSpace",
+    "Strategy",
+    "StrategyContext",
+    "Trial",
     "load_run",
     "load_runs",
     "search",
@@ -41,11 +47,15 @@ _MODULES = {
     "GtnNasError": "errors",
     "PretrainConfig": "config.pretrain",
     "Pretraining": "pretraining.pretraining",
+    "Record": "trial",
     "Run": "results.query",
     "Runs": "results.reader",
     "SearchConfig": "config.search",
     "SearchResult": "searching.search",
     "SearchSpace": "spaces.base",
+    "Strategy": "strategies.base",
+    "StrategyContext": "strategies.base",
+    "Trial": "trial",
     "load_run": "results.query",
     "load_runs": "results.query",
     "search": "searching.search",

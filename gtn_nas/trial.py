@@ -57,7 +57,7 @@ class Trial:
     Attributes:
         architecture: canonical architecture.
         budget: training steps of the proxy.
-        ask_index: position in the sequence of all asks of the run.
+        ask_index: position in the sequence of all asks of the run; set by ``Strategy.ask``.
         parent_key: key of the architecture it was mutated from, if any.
         seed: seed of weights and data order. The controller sets it to the run's seed.
         evaluation_id: hash of everything else that a score depends on, set by the controller.
@@ -71,7 +71,7 @@ class Trial:
 
     architecture: Architecture
     budget: int
-    ask_index: int
+    ask_index: int = -1
     parent_key: str | None = None
     seed: int = 0
     evaluation_id: str = ""

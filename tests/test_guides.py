@@ -88,7 +88,9 @@ def test_its_commands_work_in_their_order(guide, tmp_path):
 
 def run_python(text: str, folder: Path) -> None:
     """Run a program, or keep a module that commands name."""
-    module = folder / "my_spaces.py" if "(SearchSpace)" in text else folder / "program.py"
+    modules = {"(SearchSpace)": "my_spaces.py", "(Strategy)": "my_strategies.py"}
+    name = next((file for base, file in modules.items() if base in text), "program.py")
+    module = folder / name
     module.write_text(text)
     done = run([sys.executable, str(module)], folder)
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,9 @@ import numpy as np
 from experiments.shared.arguments import parser
 from experiments.shared.machine import machine
 from experiments.shared.tables import Table, markdown
+from gtn_nas.ranking.goals import Goals
 from gtn_nas.results.store import RunStore
+from gtn_nas.searching.steering import strategy_context
 from gtn_nas.spaces import get_space
 from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.trial import Record, Status
@@ -29,7 +31,9 @@ MAIN = "from gtn_nas.cli.main import main; main()"
 def write_run(folder: Path) -> None:
     """Write a run of 1,000 candidates with random scores."""
     rng = np.random.default_rng(0)
-    trials = RandomSearch(get_space("conv_chain"), 32, seed=0).ask(CANDIDATES)
+    goals = Goals.parse("proxy_accuracy", [], [])
+    context = strategy_context(get_space("conv_chain"), 32, 0, goals)
+    trials = RandomSearch(context).ask(CANDIDATES)
     with RunStore.create(folder, "rank_by: proxy_accuracy\n") as store:
         for index, trial in enumerate(trials):
             score = float(rng.random())

@@ -29,9 +29,11 @@ from experiments.shared.machine import machine
 from experiments.shared.tables import Table, markdown
 from gtn_nas.config.search import SearchConfig
 from gtn_nas.config.yaml_file import to_yaml
+from gtn_nas.ranking.goals import Goals
 from gtn_nas.results.layout import next_part
 from gtn_nas.results.parts import to_table, write_part
 from gtn_nas.results.store import RunStore
+from gtn_nas.searching.steering import strategy_context
 from gtn_nas.spaces import get_space
 from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.trial import Record, Status
@@ -70,7 +72,9 @@ def write_run(folder: Path, parts: int, seed: int) -> None:
 
 def _pattern() -> Any:
     """Return the rows of one part file as a search of ``conv_chain`` records them."""
-    trials = RandomSearch(get_space("conv_chain"), 32, seed=0).ask(ROWS_OF_A_PART)
+    goals = Goals.parse("proxy_accuracy", [], [])
+    context = strategy_context(get_space("conv_chain"), 32, 0, goals)
+    trials = RandomSearch(context).ask(ROWS_OF_A_PART)
     records = [
         Record.of(
             trial,

@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gtn_nas.executors.base import EvaluatorFactory, Executor
+from gtn_nas.ranking.goals import Goals
 from gtn_nas.results.store import RunStore
 from gtn_nas.searching.controller import Controller
+from gtn_nas.searching.steering import strategy_context
 from gtn_nas.spaces import get_space
 from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.trial import Arrays, Evaluate, Record, Status, Trial
@@ -71,9 +73,10 @@ class Idle:
 
 def search(executor: Executor, candidates: int) -> Iterator[Record]:
     """Run a whole search (strategy, executor, records on the disk) in a temporary folder."""
-    space = get_space("conv_chain")
+    goals = Goals.parse("proxy_accuracy", [], [])
+    context = strategy_context(get_space("conv_chain"), 32, 0, goals)
     with tempfile.TemporaryDirectory() as place, RunStore.create(Path(place) / "run", "") as store:
-        strategy = RandomSearch(space, 32, seed=0)
+        strategy = RandomSearch(context)
         controller = Controller(
             strategy, executor, store, seed=0, evaluation_id="bench", candidates=candidates
         )

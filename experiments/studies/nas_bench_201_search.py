@@ -11,7 +11,7 @@ Every search is kept in the table, so it can be killed and goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -22,15 +22,13 @@ from experiments.shared.machine import machine
 from experiments.shared.nas_bench_201 import TRUTH, VALIDATION, Cells, column_of, data_argument
 from experiments.shared.tables import Table, markdown, with_ends
 from gtn_nas.ranking.columns import lower_ranks_first
-from gtn_nas.ranking.goals import Goals, RunningLosses
+from gtn_nas.ranking.goals import Goals
 from gtn_nas.ranking.score import Score
 from gtn_nas.searching.default_ranking import RANK_BY
+from gtn_nas.searching.steering import strategy_context
 from gtn_nas.spaces.nas_bench_201 import NasBench201
+from gtn_nas.strategies import STRATEGIES, get_strategy
 from gtn_nas.strategies.base import Strategy
-from gtn_nas.strategies.optuna_sampler import OptunaSampler
-from gtn_nas.strategies.random_search import RandomSearch
-from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
-from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Record, Status, Trial
 
 CANDIDATES = 300
@@ -75,19 +73,6 @@ class Stored:
         return replace(Record.of(trial, Status.OK), params=int(self.params[key]), extra=scores)
 
 
-def strategies(goals: Goals, seed: int) -> dict[str, Callable[[], Strategy]]:
-    """Return what makes each strategy."""
-    common = (NasBench201(), BUDGET, seed)
-    return {
-        "random": lambda: RandomSearch(*common),
-        "regularized_evolution": lambda: RegularizedEvolution(
-            *common, goals.ranked, goals.eligible
-        ),
-        "successive_halving": lambda: SuccessiveHalving(*common, goals.ranked, goals.eligible),
-        "optuna (TPE)": lambda: OptunaSampler(*common, RunningLosses(goals), goals.violations),
-    }
-
-
 def search(strategy: Strategy, table: Stored, goals: Goals) -> Found:
     """Let a strategy ask for candidates, and look at the best of them."""
     records: dict[str, Record] = {}
@@ -128,7 +113,7 @@ def main() -> None:
     parser = data_argument(__doc__)
     parser.add_argument("--rank-by", default=RANK_BY)
     parser.add_argument("--seeds", type=int, default=10, help="searches of each, 2 or more")
-    names = list(strategies(Goals(Score.parse(RANK_BY)), 0))
+    names = list(STRATEGIES)
     parser.add_argument("--strategies", nargs="+", choices=names, default=names)
     given = parser.parse_args()
     if given.seeds < 2:
@@ -141,7 +126,8 @@ def main() -> None:
         about = {"rank_by": given.rank_by, "strategy": name}
         for seed in range(given.seeds):
             if not table.has(**about, seed=seed):
-                found = search(strategies(goals, seed)[name](), cells, goals)
+                context = strategy_context(NasBench201(), BUDGET, seed, goals)
+                found = search(get_strategy(name)(context), cells, goals)
                 table.add({**about, "seed": seed, **asdict(found)})
         own = [row for row in table.where(**about) if int(row["seed"]) < given.seeds]
         rows.append([name, *summary(own)])

@@ -134,7 +134,7 @@ def parsed(words: Sequence[str]) -> Command:
 
     Raises:
         TyperException: the command is unknown, or an option is wrong.
-        ConfigError: the command's configuration file cannot be read.
+        ConfigError: the command's configuration file cannot be read, or its executor is unknown.
     """
     commands = typer.Typer(add_completion=False)
     for name, function in COMMANDS.items():
@@ -145,9 +145,13 @@ def parsed(words: Sequence[str]) -> Command:
     asked = found.make_context(name, options, parent=context)
 
     from gtn_nas.jobs.packing import Command
+    from gtn_nas.searching.backends import require_known
 
+    given = settings(asked, asked.params["config"])
+    if "executor" in given:
+        require_known(str(given["executor"]))
     flags = tuple(f"--{n.replace('_', '-')}" for n, v in asked.params.items() if v is True)
-    return Command(name, found.kind, settings(asked, asked.params["config"]), flags)
+    return Command(name, found.kind, given, flags)
 
 
 def _server(address: str | None) -> JobServer:

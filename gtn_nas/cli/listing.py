@@ -1,4 +1,4 @@
-"""``gtn-nas spaces``, ``datasets`` and ``teachers``: list what the package offers."""
+"""``gtn-nas spaces``, ``strategies``, ``datasets`` and ``teachers``: list what is offered."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ def spaces() -> None:
 
     rows = [*SPACES.items(), ("MODULE:CLASS", "a subclass of gtn_nas.SearchSpace of your own")]
     _table(("search space", "what it is"), rows)
+
+
+def strategies() -> None:
+    """List the search strategies."""
+    from gtn_nas.strategies import STRATEGIES
+
+    rows = [*STRATEGIES.items(), ("MODULE:CLASS", "a subclass of gtn_nas.Strategy of your own")]
+    _table(("strategy", "what it does"), rows)
 
 
 def datasets() -> None:

@@ -45,6 +45,7 @@ app.command("report")(report.report)
 app.command("serve")(serve.serve)
 app.command("export")(export.export)
 app.command("spaces")(listing.spaces)
+app.command("strategies")(listing.strategies)
 app.command("datasets")(listing.datasets)
 app.command("teachers")(listing.teachers)
 

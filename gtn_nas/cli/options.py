@@ -179,4 +179,8 @@ def _listed(what: str) -> str:
         from gtn_nas.proxies.catalogue import help_text
 
         return help_text()
+    if what == "executors":
+        from gtn_nas.searching import backends
+
+        return backends.help_text()
     raise KeyError(what)

@@ -111,10 +111,11 @@ def _resumed(values: dict[str, Any], kind: type[C]) -> C:
         kind: class of the configuration.
 
     Raises:
-        ConfigError: ``out`` is missing, or the run's search space is a module that was not named
-            again (a run folder from somebody else must not make us execute their code).
+        ConfigError: ``out`` is missing, or the run's search space or strategy is a module that was
+            not named again (a run folder from somebody else must not make us execute their code).
     """
     from gtn_nas.config.base import parse
+    from gtn_nas.config.class_registry import own_modules
     from gtn_nas.errors import ConfigError
     from gtn_nas.searching.search import stored_config
     from gtn_nas.storage.files import place_of
@@ -122,11 +123,13 @@ def _resumed(values: dict[str, Any], kind: type[C]) -> C:
     if "out" not in values:
         raise ConfigError("--resume needs the run folder: --out RUN")
     stored = stored_config(place_of(values["out"]), kind)
-    if ":" in stored.space and "space" not in values:
-        raise ConfigError(
-            f"this run's search space is the module {stored.space!r}, which would be executed; "
-            f"name it again to allow that: --space {stored.space}"
-        )
     sizes = {"workers", "min_workers", "max_workers"}  # giving one of them resets all three
     before = stored.model_dump(exclude=sizes if sizes & values.keys() else None)
+    for name, spec in own_modules(before).items():
+        if name not in values:
+            what = {"space": "search space"}.get(name, name)
+            raise ConfigError(
+                f"this run's {what} is the module {spec!r}, which would be executed; "
+                f"name it again to allow that: --{name} {spec}"
+            )
     return parse(kind, before | values)

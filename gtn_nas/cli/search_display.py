@@ -13,6 +13,7 @@ from rich.text import Text
 from gtn_nas.cli.output import table_console
 from gtn_nas.cli.progress import StageProgress
 from gtn_nas.cli.signals import end_on_signals
+from gtn_nas.config.class_registry import options_naming
 from gtn_nas.errors import StoreError
 from gtn_nas.ranking.columns import value_of
 from gtn_nas.results.layout import CONFIG
@@ -69,8 +70,7 @@ class SearchDisplay:
     def _last_words(self) -> str:
         """Return the message that says how to continue the run."""
         words = ["gtn-nas", self.command, "--resume", "--out", str(self.folder)]
-        if ":" in self.config.space:  # a module is executed only when it is named again
-            words += ["--space", self.config.space]
+        words += options_naming(self.config.model_dump())
         return f"what was evaluated is kept; go on with: {shlex.join(words)}"
 
     def update(self, progress: SearchProgress) -> None:

@@ -8,9 +8,6 @@ from pathlib import Path
 from gtn_nas.config.data import DataConfig
 from gtn_nas.errors import ConfigError
 
-FOLDERS = ("folder", "parquet")
-"""Kinds of data sets whose name contains their folder, as in ``folder:DIR``."""
-
 
 def is_uri(place: object) -> bool:
     """Tell whether a place is a URI of an object store, which every machine can reach."""
@@ -18,9 +15,9 @@ def is_uri(place: object) -> bool:
 
 
 def data_folder(config: DataConfig) -> str | None:
-    """Return the folder or URI in the data set's name, or ``None`` if there is none."""
-    kind, _, place = config.dataset.partition(":")
-    return place if kind in FOLDERS and place else None
+    """Return the folder or URI in the data set's name, as in ``folder:DIR``, or ``None``."""
+    _, _, place = config.dataset.partition(":")
+    return place if place and not place.startswith("//") else None
 
 
 def local_inputs(config: DataConfig) -> dict[str, Path]:

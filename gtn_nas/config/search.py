@@ -54,10 +54,10 @@ class SearchConfig(WorkersConfig):
         "set.",
         Group.RANKING,
     )
-    strategy: Literal["random", "regularized_evolution", "successive_halving", "optuna"] = setting(
+    strategy: str = setting(
         "random",
-        "How the next candidates are chosen: `random`, `regularized_evolution`, "
-        "`successive_halving` or `optuna`.",
+        "Name of the strategy that chooses the next candidates (`gtn-nas strategies` lists them), "
+        "or `module:Class` for one of your own.",
         Group.SPACE,
     )
     sampler: str | None = setting(
@@ -138,9 +138,9 @@ class SearchConfig(WorkersConfig):
         Group.RANKING,
         option="--limit",
     )
-    executor: Literal["ray", "inline"] = setting(
+    executor: str = setting(
         "ray",
-        "What evaluates the candidates: `ray`, or `inline`, which is one process without Ray.",
+        "What evaluates the candidates and trains the best: {executors}.",
         Group.WORKERS,
     )
     workers: PositiveInt | None = setting(

@@ -11,7 +11,6 @@ from typing import Any
 import jinja2
 import torch
 
-from gtn_nas.config.local_inputs import FOLDERS
 from gtn_nas.export.own_space import OwnSpace
 from gtn_nas.export.trained import Images, Trained
 
@@ -117,7 +116,7 @@ def _origin(dataset: str) -> str:
     """Return a sentence on how the training images were made."""
     if dataset == "digits":
         return "The digits of scikit-learn hold values of 0-16, which were scaled to 0-255 first."
-    if dataset.partition(":")[0] in FOLDERS:
+    if ":" in dataset:
         return "The images of the training went through the same steps."
     return "The images of the training came as arrays, and were resized in the same way if at all."
 

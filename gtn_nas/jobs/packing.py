@@ -12,12 +12,14 @@ from typing import Any
 import yaml
 
 from gtn_nas.config.base import parse
+from gtn_nas.config.class_registry import own_modules
 from gtn_nas.config.data import DataConfig
 from gtn_nas.config.local_inputs import data_folder, is_uri, local_inputs
 from gtn_nas.data import DATASETS
 from gtn_nas.errors import ConfigError, UnknownNameError
 from gtn_nas.spaces import get_space
 from gtn_nas.storage.uri import refuse_secrets
+from gtn_nas.strategies import get_strategy
 from gtn_nas.teacher.artifact import resolve_teacher
 
 CONFIG = "job.yaml"
@@ -69,8 +71,8 @@ def pack(command: Command, folder: Path) -> list[str]:
     _refuse_unknown(config)
     _refuse_address(command)
     _refuse_lost(command, config)
-    if ":" in config.space:
-        _send_module(config.space, folder)
+    for name, spec in own_modules(config.model_dump()).items():
+        _send_module(name, spec, folder)
     # Without an address, so that a resumed run does not connect to the cluster of its first start.
     settings = {**command.settings, **_send_files(config, folder), "address": None}
     plain = {n: str(v) if isinstance(v, Path) else v for n, v in settings.items()}
@@ -81,10 +83,16 @@ def pack(command: Command, folder: Path) -> list[str]:
 
 def _refuse_unknown(config: DataConfig) -> None:
     """Refuse an unknown name of a data set, a search space or a teacher."""
-    if data_folder(config) is None and config.dataset not in DATASETS:
+    kind, _, _ = config.dataset.partition(":")
+    known = config.dataset if data_folder(config) is None else f"{kind}:DIR"
+    if known not in DATASETS:
         raise UnknownNameError("data set", config.dataset, DATASETS)
-    if ":" not in config.space:
+    own = own_modules(config.model_dump())
+    if "space" not in own:
         get_space(config.space)
+    strategy = getattr(config, "strategy", None)
+    if strategy is not None and "strategy" not in own:
+        get_strategy(strategy)
     teacher = getattr(config, "teacher", None)
     if teacher is not None and not is_uri(teacher) and "teacher" not in local_inputs(config):
         resolve_teacher(teacher)
@@ -152,20 +160,20 @@ def _send_files(config: DataConfig, folder: Path) -> dict[str, str]:
     return sent
 
 
-def _send_module(space: str, folder: Path) -> None:
-    """Copy a search space's module, or its whole package, from the current directory.
+def _send_module(setting: str, spec: str, folder: Path) -> None:
+    """Copy the module that a setting names, or its whole package, from the current directory.
 
     Raises:
         ConfigError: no such module is in the current directory or installed.
     """
-    name = space.partition(":")[0].partition(".")[0]
+    name = spec.partition(":")[0].partition(".")[0]
     if Path(f"{name}.py").is_file():
         shutil.copyfile(f"{name}.py", folder / f"{name}.py")
     elif name.isidentifier() and Path(name).is_dir():
-        shutil.copytree(name, folder / name, ignore=_not_sent)
+        shutil.copytree(name, folder / name, ignore=_not_sent, dirs_exist_ok=True)
     elif not name.isidentifier() or importlib.util.find_spec(name) is None:
         raise ConfigError(
-            f"space: there is no module {name!r} in this folder or among the installed ones"
+            f"{setting}: there is no module {name!r} in this folder or among the installed ones"
         )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from gtn_nas.config.class_registry import options_naming
 from gtn_nas.results.holder import Holder
 from gtn_nas.results.lock import holder_of
 from gtn_nas.results.query import Run
@@ -160,10 +161,7 @@ def _state(run: Run, holder: Holder | None) -> State:
 def _go_on(run: Run, config: dict[str, Any]) -> str:
     """Return what to type to continue a run."""
     command = "validate-proxy" if "truth_column" in config else "search"  # only it has truths
-    words = ["gtn-nas", command, "--resume", "--out", str(run.folder)]
-    space = str(config.get("space") or "")
-    if ":" in space:  # a module is executed only when it is named again
-        words += ["--space", space]
+    words = ["gtn-nas", command, "--resume", "--out", str(run.folder), *options_naming(config)]
     return shlex.join(words)
 
 

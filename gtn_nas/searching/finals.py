@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -13,11 +12,12 @@ from gtn_nas.config.search import SearchConfig
 from gtn_nas.proxies.size import count_flops, count_parameters
 from gtn_nas.ranking.winner import best_first
 from gtn_nas.results.store import RunStore
+from gtn_nas.searching.backends.base import Backend
 from gtn_nas.searching.curves import TrainingCurves
 from gtn_nas.searching.evaluation import Evaluation
 from gtn_nas.searching.predictor import LEAST, predict
 from gtn_nas.storage.files import remove_tree
-from gtn_nas.training.final import Ends, FinalJob, FinalOutcome, FinalTask, OnReport
+from gtn_nas.training.final import FinalJob, FinalOutcome, FinalTask
 from gtn_nas.training.halving import Halving
 from gtn_nas.training.train import EpochReport, FinalConfig
 from gtn_nas.trial import Final, Record, Status, derived_seed
@@ -50,15 +50,18 @@ class Finals:
         config: the run's configuration.
         evaluation: search space and data.
         store: keeps records and weights; the only place this writes to, but for checkpoints.
+        backend: where they are trained.
     """
 
-    def __init__(self, config: SearchConfig, evaluation: Evaluation, store: RunStore) -> None:
-        self.config, self.store = config, store
+    def __init__(
+        self, config: SearchConfig, evaluation: Evaluation, store: RunStore, backend: Backend
+    ) -> None:
+        self.config, self.store, self.backend = config, store, backend
         task = FinalConfig(epochs=config.final_epochs)
         self.task = FinalTask(evaluation.space, evaluation.dataset, task)
         self.folder = store.folder / UNFINISHED
         self.curves = TrainingCurves(store.folder)
-        self.halving = Halving(config.final_epochs) if config.halve_finals else None
+        self.ends = Halving(config.final_epochs).ends if config.halve_finals else None
         self._candidates: dict[str, Record] = {}
         self._ranks: dict[str, int] = {}
         self._predicted: dict[str, float] = {}
@@ -100,7 +103,10 @@ class Finals:
             on_epochs(0, total, 0)
             with closing(self.curves):
                 for records in rounds:
-                    self._run([self._job(record) for record in records], on_report)
+                    jobs = [self._job(record) for record in records]
+                    self.backend.train(
+                        self.task, jobs, self.folder, on_report, self._record, self.ends
+                    )
             remove_tree(self.folder)
         return best_first(self.store.load_finals())
 
@@ -139,58 +145,13 @@ class Finals:
         predicted = predict(known, comparable, derived_seed(self.config.seed, "predictor"))
         # Equal ones stay in the order of the ranking.
         pairs = sorted(zip(predicted, comparable, strict=True), key=lambda pair: -pair[0])
-        pairs = pairs[: self._side_by_side()]
+        pairs = pairs[: self.backend.side_by_side()]
         self._predicted |= {record.key: accuracy for accuracy, record in pairs}
         return [record for _, record in pairs]
-
-    def _side_by_side(self) -> int:
-        """Return how many networks are trained at once."""
-        if self.config.executor == "inline":
-            return 1
-        from gtn_nas.executors.cluster import check_fits
-
-        return check_fits(None, self.config.cpus_per_worker, self._gpus)
 
     def _job(self, record: Record) -> FinalJob:
         seed = derived_seed(self.config.seed, record.key, "final")
         return FinalJob(record.architecture, self._ranks[record.key], seed)
-
-    def _run(self, jobs: list[FinalJob], on_report: OnReport) -> None:
-        if self.config.executor == "inline":
-            from gtn_nas.training.inline import train_inline
-
-            threads = max(int(self.config.cpus_per_worker), 1)
-            train_inline(
-                self.task,
-                jobs,
-                self.folder,
-                on_report,
-                self._record,
-                threads=threads,
-                ends=self._ends,
-            )
-            return
-        from gtn_nas.training.tune_trials import train_with_tune
-
-        train_with_tune(
-            self.task,
-            jobs,
-            self.folder,
-            on_report,
-            self._record,
-            cpus=self.config.cpus_per_worker,
-            gpus=self._gpus,
-            ends=self._ends,
-        )
-
-    @property
-    def _ends(self) -> Ends | None:
-        return None if self.halving is None else self.halving.ends
-
-    @property
-    def _gpus(self) -> int:
-        """GPUs of a full training: a share of one serves a proxy, here it is a whole one."""
-        return math.ceil(self.config.gpus_per_worker)
 
     def _record(self, job: FinalJob, outcome: FinalOutcome) -> None:
         """Store a final that has ended."""

@@ -11,7 +11,7 @@ from gtn_nas.proxies.catalogue import LATENCY_MS
 from gtn_nas.proxies.latency import LatencyEvaluator
 from gtn_nas.results.schema import Latency
 from gtn_nas.results.store import RunStore
-from gtn_nas.searching.backend import make_executor
+from gtn_nas.searching.backends.base import Backend
 from gtn_nas.searching.evaluation import Evaluation
 from gtn_nas.trial import Record, Status, Trial
 
@@ -28,10 +28,13 @@ class Latencies:
         config: the run's configuration.
         evaluation: search space and data.
         store: keeps what was measured.
+        backend: where the worker is.
     """
 
-    def __init__(self, config: SearchConfig, evaluation: Evaluation, store: RunStore) -> None:
-        self.config, self.store = config, store
+    def __init__(
+        self, config: SearchConfig, evaluation: Evaluation, store: RunStore, backend: Backend
+    ) -> None:
+        self.config, self.store, self.backend = config, store, backend
         dataset = evaluation.dataset
         self.factory = LatencyEvaluator(
             evaluation.space, dataset.image_shape, dataset.num_classes, config.latency_batch
@@ -61,7 +64,7 @@ class Latencies:
 
     def _measure(self, candidates: Iterable[Record]) -> Iterable[Latency]:
         trials = (Trial(r.architecture, r.budget, r.ask_index, seed=r.seed) for r in candidates)
-        with make_executor(self.config, self.factory, {}, workers=1) as executor:
+        with self.backend.executor(self.factory, {}, workers=1) as executor:
             for found in executor.run(trials):
                 yield self._row(found)
 

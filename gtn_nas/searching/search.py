@@ -14,23 +14,21 @@ from gtn_nas.config.yaml_file import to_yaml
 from gtn_nas.errors import ConfigError, RunFolderError
 from gtn_nas.executors.base import Load
 from gtn_nas.proxies.catalogue import LATENCY_MS
-from gtn_nas.ranking.goals import RunningLosses
 from gtn_nas.ranking.winner import winner
 from gtn_nas.results.layout import CONFIG, is_run, refuse_used
 from gtn_nas.results.store import RunStore
-from gtn_nas.searching.backend import connected, make_executor
+from gtn_nas.searching.backends import get_backend
 from gtn_nas.searching.controller import Controller
 from gtn_nas.searching.curves import write_best_so_far
 from gtn_nas.searching.evaluation import Evaluation, prepare
 from gtn_nas.searching.finals import Finals
 from gtn_nas.searching.identity import latency_fingerprint, refuse_other_identity
 from gtn_nas.searching.latencies import Latencies
+from gtn_nas.searching.steering import strategy_context
 from gtn_nas.storage.files import Place, place_of
+from gtn_nas.strategies import get_strategy, make_strategy
 from gtn_nas.strategies.base import Strategy
 from gtn_nas.strategies.listed import Listed
-from gtn_nas.strategies.random_search import RandomSearch
-from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
-from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Final, Record, Status
 from gtn_nas.versions import versions
 
@@ -148,9 +146,14 @@ class Search:
         resume: bool = False,
         architectures: Sequence[Architecture] | None = None,
     ) -> None:
-        self.resume, self.architectures = resume, architectures
+        self.resume = resume
         self.folder = place_of(config.out or default_folder(config))
-        self.evaluation: Evaluation = prepare(_checked(self.folder, config, resume))
+        config = _checked(self.folder, config, resume)
+        strategy = get_strategy(config.strategy)
+        if config.sampler is not None and not strategy.takes_sampler:
+            raise ConfigError(f"a sampler is for --strategy optuna; {config.strategy} has none")
+        self.backend = get_backend(config)
+        self.evaluation: Evaluation = prepare(config)
         self.config, self.goals = self.evaluation.config, self.evaluation.goals
         self.identity = dict(self.evaluation.identity)
         if self.evaluation.wants_latency:
@@ -159,13 +162,18 @@ class Search:
             refuse_other_identity(self.folder, self.identity)
         # What is not known while candidates are evaluated would count as beyond every limit.
         self.steering = self.goals.without([LATENCY_MS])
-        self.strategy = self._strategy()
+        space, budget = self.evaluation.space, self.evaluation.budget
+        context = strategy_context(space, budget, config.seed, self.steering, config.sampler)
+        if architectures is not None:
+            self.strategy: Strategy = Listed(context, architectures)
+        else:
+            self.strategy = make_strategy(strategy, context)
 
     def run(self, on_progress: OnProgress) -> SearchResult:
         """Evaluate the candidates, release the workers, and train the best fully."""
-        with connected(self.config) as dashboard:
+        with self.backend.connected() as dashboard:
             factory, arrays = self.evaluation.factory(), self.evaluation.arrays()
-            executor = make_executor(self.config, factory, arrays)
+            executor = self.backend.executor(factory, arrays)
             total = self.config.candidates
             on_progress(SearchProgress("starting", 0, total, dashboard=dashboard))
             with executor, self._store() as store:
@@ -184,7 +192,7 @@ class Search:
                 records = self._with_latencies(records, store, on_progress)
                 ranking = self.goals.ranked(records)
                 front = self.goals.front(ranking) if self.goals.objectives else []
-                finals = Finals(self.config, self.evaluation, store)
+                finals = Finals(self.config, self.evaluation, store, self.backend)
                 trained = finals.train(
                     ranking,
                     self.goals.wanted(ranking),
@@ -230,31 +238,8 @@ class Search:
         """Return the records, with their latencies if those are wanted."""
         if not self.evaluation.wants_latency:
             return records
-        return Latencies(self.config, self.evaluation, store).complete(
+        return Latencies(self.config, self.evaluation, store, self.backend).complete(
             records, lambda done, total: on_progress(SearchProgress("latencies", done, total))
-        )
-
-    def _strategy(self) -> Strategy:
-        config, goals = self.config, self.steering
-        common = (self.evaluation.space, self.evaluation.budget, config.seed)
-        if config.sampler is not None and config.strategy != "optuna":
-            raise ConfigError(f"a sampler is for --strategy optuna; {config.strategy} has none")
-        if self.architectures is not None:
-            return Listed(*common, self.architectures)
-        if config.strategy == "random":
-            return RandomSearch(*common)
-        if config.strategy == "regularized_evolution":
-            return RegularizedEvolution(*common, goals.ranked, goals.eligible)
-        if config.strategy == "successive_halving":
-            return SuccessiveHalving(*common, goals.ranked, goals.eligible)
-        from gtn_nas.strategies.optuna_sampler import DEFAULT, OptunaSampler
-
-        return OptunaSampler(
-            *common,
-            RunningLosses(goals),
-            goals.violations,
-            objectives=1 + len(goals.objectives),
-            sampler=config.sampler or DEFAULT,
         )
 
     def _store(self) -> RunStore:

@@ -6,8 +6,7 @@ import random
 from collections.abc import Sequence
 
 from gtn_nas.architecture import Architecture
-from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.strategies.base import Strategy
+from gtn_nas.strategies.base import Strategy, StrategyContext
 from gtn_nas.trial import Record, Trial
 
 
@@ -15,16 +14,12 @@ class Listed(Strategy):
     """Proposes the architectures of a list in its order, and then begins again.
 
     Args:
-        space: that they are of.
-        budget: training steps of every trial.
-        seed: the run's seed.
+        context: what it is told of its search.
         architectures: one or more.
     """
 
-    def __init__(
-        self, space: SearchSpace, budget: int, seed: int, architectures: Sequence[Architecture]
-    ) -> None:
-        super().__init__(space, budget, seed)
+    def __init__(self, context: StrategyContext, architectures: Sequence[Architecture]) -> None:
+        super().__init__(context)
         self.architectures = architectures
 
     def tell(self, records: Sequence[Record]) -> None:
@@ -33,4 +28,4 @@ class Listed(Strategy):
     def propose(self, rng: random.Random) -> Trial:
         """Return the next one."""
         place = self._ask_index % len(self.architectures)
-        return Trial(self.architectures[place], self.budget, -1)
+        return Trial(self.architectures[place], self.budget)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from gtn_nas.architecture import Choice
 from gtn_nas.errors import ConfigError, UnknownNameError, one_line
-from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.strategies.base import Strategy
+from gtn_nas.strategies.base import Strategy, StrategyContext
 from gtn_nas.trial import Record, Trial
 
 if TYPE_CHECKING:
@@ -43,42 +42,31 @@ class OptunaSampler(Strategy):
     architecture, and one that nobody asked for here is added. Limits are Optuna's constraints,
     which Random, QMC and CMA-ES disregard.
 
+    A record that misses one of its losses counts as failed.
+
     Args:
-        space: where architectures come from.
-        budget: training steps of every trial.
-        seed: the run's seed.
-        losses: a record's score and objectives, the lower the better; one that misses any failed.
-        violations: how far a record is beyond each limit; above zero is too far.
-        objectives: how many values ``losses`` returns.
-        sampler: name of the sampler in ``optuna.samplers``.
+        context: what it is told of its search; its ``sampler`` is a name in ``optuna.samplers``.
 
     Raises:
         UnknownNameError: there is no such sampler, or it needs more than a seed.
         ConfigError: the sampler cannot be used here, and why.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        budget: int,
-        seed: int,
-        losses: Callable[[Record], Sequence[float | None]],
-        violations: Callable[[Record], Sequence[float]] = lambda record: (),
-        objectives: int = 1,
-        sampler: str = DEFAULT,
-    ) -> None:
-        super().__init__(space, budget, seed)
-        self.losses, self.violations = losses, violations
+    takes_sampler = True
+
+    def __init__(self, context: StrategyContext) -> None:
+        super().__init__(context)
+        sampler, choices = context.sampler or DEFAULT, context.space.choices
         self._make = _sampler_named(sampler)
-        self._distributions = {n: _distribution(options) for n, options in space.choices.items()}
-        self._rehearse(sampler, objectives)
-        self._study = self._new_study(objectives)
+        self._distributions = {name: _distribution(options) for name, options in choices.items()}
+        self._rehearse(sampler, context.objectives)
+        self._study = self._new_study(context.objectives)
         self._open: dict[str, list[optuna.Trial]] = {}
 
     def tell(self, records: Sequence[Record]) -> None:
         """Answer every open trial of each record's architecture."""
         for record in records:
-            losses = self.losses(record)  # once: it may remember what it was asked
+            losses = self.context.losses(record)  # once: it may remember what it was asked
             for trial in self._open.pop(record.key, None) or [self._given(record)]:
                 self._answer(trial, record, losses)
 
@@ -89,13 +77,13 @@ class OptunaSampler(Strategy):
         chosen = {n: options[trial.params[n]] for n, options in self.space.choices.items()}
         architecture = self.space.architecture(chosen)
         self._open.setdefault(architecture.key, []).append(trial)
-        return Trial(architecture, self.budget, -1)
+        return Trial(architecture, self.budget)
 
     def _answer(self, trial: optuna.Trial, record: Record, losses: Sequence[float | None]) -> None:
         from optuna.trial import TrialState
 
         values = [loss for loss in losses if loss is not None]
-        violations = self.violations(record)
+        violations = self.context.violations(record)
         if len(values) < len(self._study.directions) or not all(map(math.isfinite, violations)):
             self._study.tell(trial, state=TrialState.FAIL)
             return

@@ -17,4 +17,4 @@ class RandomSearch(Strategy):
 
     def propose(self, rng: random.Random) -> Trial:
         """Sample one architecture."""
-        return Trial(self.space.sample(rng), self.budget, -1)
+        return Trial(self.space.sample(rng), self.budget)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from gtn_nas.errors import ConfigError
-from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.strategies.base import Strategy, succeeded
+from gtn_nas.strategies.base import Strategy, StrategyContext
 from gtn_nas.trial import Record, Trial
 
 
@@ -18,12 +17,10 @@ class RegularizedEvolution(Strategy):
     Source: Real et al. 2019, arXiv 1802.01548, algorithm 1. It is asynchronous: a trial asked for
     before the population is full is a random one, and nobody waits for the slowest.
 
+    Only eligible records enter the population and can become parents.
+
     Args:
-        space: where architectures come from.
-        budget: training steps of every trial.
-        seed: the run's seed; it seeds the first population too.
-        ranked: sorts records, the best first.
-        eligible: whether a record may become a parent; others never enter the population.
+        context: what it is told of its search; its seed decides the first population too.
         population: how many of the latest trials are alive.
         sample: how many of them compete to be the parent.
 
@@ -31,30 +28,21 @@ class RegularizedEvolution(Strategy):
         ConfigError: ``sample`` is not between one and ``population``.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        budget: int,
-        seed: int,
-        ranked: Callable[[Iterable[Record]], list[Record]],
-        eligible: Callable[[Record], bool] = succeeded,
-        population: int = 50,
-        sample: int = 10,
-    ) -> None:
+    def __init__(self, context: StrategyContext, population: int = 50, sample: int = 10) -> None:
         if not 1 <= sample <= population:
             raise ConfigError(f"cannot draw a sample of {sample} from a population of {population}")
-        super().__init__(space, budget, seed)
-        self.ranked, self.eligible, self.sample = ranked, eligible, sample
+        super().__init__(context)
+        self.sample = sample
         self.population: deque[Record] = deque(maxlen=population)
 
     def tell(self, records: Sequence[Record]) -> None:
         """Add the records to the population; the oldest leave it."""
-        self.population.extend(filter(self.eligible, records))
+        self.population.extend(filter(self.context.eligible, records))
 
     def propose(self, rng: random.Random) -> Trial:
         """Mutate the best of a random sample, or sample while the population is filling."""
         if len(self.population) < (self.population.maxlen or 0):
-            return Trial(self.space.sample(rng), self.budget, -1)
-        parent = self.ranked(rng.sample(list(self.population), self.sample))[0]
+            return Trial(self.space.sample(rng), self.budget)
+        parent = self.context.ranked(rng.sample(list(self.population), self.sample))[0]
         child = self.space.mutate(parent.architecture, rng)
-        return Trial(child, self.budget, -1, parent.key)
+        return Trial(child, self.budget, parent_key=parent.key)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from gtn_nas.errors import ConfigError
-from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.strategies.base import Strategy, succeeded
+from gtn_nas.strategies.base import Strategy, StrategyContext
 from gtn_nas.trial import Record, Trial
 
 
@@ -18,14 +17,11 @@ class SuccessiveHalving(Strategy):
     Source: Li et al. 2020, arXiv 1810.05934, algorithm 2. New architectures take the first steps of
     the lesson. As soon as a candidate is among the best ``1 / eta`` of all that finished with its
     budget, it is evaluated with the next larger one; nobody waits for a rung to fill. It is trained
-    afresh, with the same initial weights, so that every score stands for itself.
+    afresh, with the same initial weights, so that every score stands for itself. The last rung
+    takes the whole lesson. Records that are not eligible do not count in their rung.
 
     Args:
-        space: where architectures come from.
-        budget: steps of the whole lesson, which the last rung takes.
-        seed: the run's seed.
-        ranked: sorts records, the best first.
-        eligible: whether a record may be promoted; others do not count in their rung.
+        context: what it is told of its search.
         eta: reduction factor: how much larger the next rung's budget is, and how much rarer.
         rungs: how many budgets there are at most.
 
@@ -33,21 +29,12 @@ class SuccessiveHalving(Strategy):
         ConfigError: ``eta`` is below two, or there is no rung.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        budget: int,
-        seed: int,
-        ranked: Callable[[Iterable[Record]], list[Record]],
-        eligible: Callable[[Record], bool] = succeeded,
-        eta: int = 2,
-        rungs: int = 3,
-    ) -> None:
+    def __init__(self, context: StrategyContext, eta: int = 2, rungs: int = 3) -> None:
         if eta < 2 or rungs < 1:
             raise ConfigError(f"cannot halve with a factor of {eta} over {rungs} rungs")
-        super().__init__(space, budget, seed)
-        self.ranked, self.eligible, self.eta = ranked, eligible, eta
-        self.budgets = sorted({max(1, budget // eta**k) for k in range(rungs)})
+        super().__init__(context)
+        self.eta = eta
+        self.budgets = sorted({max(1, self.budget // eta**k) for k in range(rungs)})
         self._rungs: dict[int, list[Record]] = {budget: [] for budget in self.budgets}
         self._rankings: dict[int, list[Record]] = {}
         self._counted: set[tuple[str, int]] = set()
@@ -55,7 +42,7 @@ class SuccessiveHalving(Strategy):
 
     def tell(self, records: Sequence[Record]) -> None:
         """Place each record in its rung, once however often it is told."""
-        for record in filter(self.eligible, records):
+        for record in filter(self.context.eligible, records):
             rung, place = self._rungs.get(record.budget), (record.key, record.budget)
             if rung is not None and place not in self._counted:
                 self._counted.add(place)
@@ -64,7 +51,7 @@ class SuccessiveHalving(Strategy):
 
     def propose(self, rng: random.Random) -> Trial:
         """Sample an architecture for the lowest rung."""
-        return Trial(self.space.sample(rng), self.budgets[0], -1)
+        return Trial(self.space.sample(rng), self.budgets[0])
 
     def promote(self) -> Trial | None:
         """Return the best candidate of the highest rung that has one to promote."""
@@ -73,11 +60,11 @@ class SuccessiveHalving(Strategy):
             for record in ranking[: len(ranking) // self.eta]:
                 if (record.key, budget) not in self._promoted:
                     self._promoted.add((record.key, budget))
-                    return Trial(record.architecture, larger, -1)
+                    return Trial(record.architecture, larger)
         return None
 
     def _ranking(self, budget: int) -> list[Record]:
         """Return the records of a rung, the best first."""
         if budget not in self._rankings:
-            self._rankings[budget] = self.ranked(self._rungs[budget])
+            self._rankings[budget] = self.context.ranked(self._rungs[budget])
         return self._rankings[budget]

@@ -25,6 +25,8 @@ from gtn_nas.training.train import (
 from gtn_nas.trial import Status, status_of
 
 STATE_FILE = "state.pt"
+SAVE_EVERY = 5
+"""Epochs between two saved states."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,30 @@ def train_final(
     return FinalOutcome(
         Status.OK, trained=replace(trained, weights={}), weights=weights, device=device.type
     )
+
+
+def train_from_state(
+    task: FinalTask, job: FinalJob, folder: Place, on_epoch: Callable[[EpochReport], None]
+) -> FinalOutcome:
+    """Train one network from its last saved state on, and save its state every few epochs.
+
+    Args:
+        task: what all jobs share.
+        job: what to train.
+        folder: where states are kept, one folder a candidate.
+        on_epoch: called after every epoch, when the state is saved.
+
+    Raises:
+        EnvironmentFailure: the state cannot be read or kept.
+    """
+    place = folder / job.architecture.key
+
+    def keep(report: EpochReport, state: TrainingState) -> None:
+        if report.epoch % SAVE_EVERY == 0:
+            save_state(state, place)
+        on_epoch(report)
+
+    return train_final(task, job, resume_from=load_state(place), on_epoch=keep)
 
 
 def to_safetensors(job: FinalJob, task: FinalTask, trained: TrainedNetwork) -> bytes:

@@ -13,15 +13,10 @@ from gtn_nas.training.final import (
     FinalTask,
     OnFinal,
     OnReport,
-    load_state,
-    save_state,
     stopped,
-    train_final,
+    train_from_state,
 )
-from gtn_nas.training.train import EpochReport, TrainingState
-
-SAVE_EVERY = 5
-"""Epochs between two saved states."""
+from gtn_nas.training.train import EpochReport
 
 
 def train_inline(
@@ -62,22 +57,14 @@ def _train_each(
     ends: Ends | None,
 ) -> None:
     for job in jobs:
-        place = folder / job.architecture.key
 
-        def on_epoch(
-            report: EpochReport,
-            state: TrainingState,
-            job: FinalJob = job,
-            place: Place = place,
-        ) -> None:
-            if report.epoch % SAVE_EVERY == 0:
-                save_state(state, place)
+        def on_epoch(report: EpochReport, job: FinalJob = job) -> None:
             on_report(job, report)
             if ends is not None and ends(job.architecture.key, report):
                 raise _EndedEarly(report)
 
         try:
-            outcome = train_final(task, job, resume_from=load_state(place), on_epoch=on_epoch)
+            outcome = train_from_state(task, job, folder, on_epoch)
         except _EndedEarly as ended:
             outcome = stopped(ended.report)
         on_final(job, outcome)

@@ -20,16 +20,11 @@ from gtn_nas.training.final import (
     FinalTask,
     OnFinal,
     OnReport,
-    load_state,
-    save_state,
     stopped,
-    train_final,
+    train_from_state,
 )
-from gtn_nas.training.train import EpochReport, TrainingState
+from gtn_nas.training.train import EpochReport
 from gtn_nas.trial import Status
-
-SAVE_EVERY = 5
-"""Epochs between two saved states."""
 
 OUTCOME = "outcome"
 REPORT = "report"
@@ -108,15 +103,11 @@ def _train(
     config: dict[str, str], task: FinalTask, jobs: dict[str, FinalJob], folder: Place
 ) -> None:
     """Train one job inside a trial; the last report carries the outcome."""
-    job, place = jobs[config["key"]], folder / config["key"]
 
-    def on_epoch(report: EpochReport, state: TrainingState) -> None:
-        if report.epoch % SAVE_EVERY == 0:
-            save_state(state, place)
+    def on_epoch(report: EpochReport) -> None:
         tune.report({REPORT: report})
 
-    resume_from = load_state(place)
-    tune.report({OUTCOME: train_final(task, job, resume_from=resume_from, on_epoch=on_epoch)})
+    tune.report({OUTCOME: train_from_state(task, jobs[config["key"]], folder, on_epoch)})
 
 
 def _stop(

@@ -55,6 +55,8 @@ def test_options_that_are_no_settings_are_flags():
         (["search", "--config", "nowhere.yaml"], "cannot read configuration nowhere.yaml"),
         (["search", "--out", "/run", "--candidates", "0"], "candidates: input should be greater"),
         (["search", "--out", "/run", "--dataset", "cifar"], "unknown data set 'cifar'"),
+        (["search", "--out", "/run", "--strategy", "randon"], "unknown strategy 'randon'; did"),
+        (["search", "--out", "/run", "--executor", "rey"], "unknown executor 'rey'; did you mean"),
         (["search"], "a job needs a place for its results"),
     ],
 )

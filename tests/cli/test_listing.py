@@ -1,9 +1,10 @@
 import pytest
 
-from gtn_nas.cli.listing import datasets, spaces, teachers
+from gtn_nas.cli.listing import datasets, spaces, strategies, teachers
 from gtn_nas.data import DATASETS
 from gtn_nas.errors import TeacherError
 from gtn_nas.spaces import SPACES
+from gtn_nas.strategies import STRATEGIES
 from gtn_nas.teacher import artifact
 from gtn_nas.teacher.artifact import MeasuredRanking, save_teacher
 
@@ -34,15 +35,18 @@ def rows(capsys) -> list[list[str]]:
     return [line.split() for line in lines]
 
 
-@pytest.mark.parametrize(("listing", "listed"), [(spaces, SPACES), (datasets, DATASETS)])
+@pytest.mark.parametrize(
+    ("listing", "listed"), [(spaces, SPACES), (strategies, STRATEGIES), (datasets, DATASETS)]
+)
 def test_every_name_is_listed_with_its_description(capsys, listing, listed):
     listing()
     shown = {name: " ".join(text) for name, *text in rows(capsys)}
     assert dict(listed).items() <= shown.items()
 
 
-def test_a_space_of_one_s_own_is_mentioned(capsys):
-    spaces()
+@pytest.mark.parametrize("listing", [spaces, strategies])
+def test_a_class_of_one_s_own_is_mentioned(capsys, listing):
+    listing()
     assert rows(capsys)[-1][0] == "MODULE:CLASS"
 
 

@@ -27,6 +27,24 @@ from .conftest import Main
 COMMAND = [sys.executable, "-c", "from gtn_nas.cli.main import main; main()"]
 
 
+OWN_STRATEGY = """
+from pathlib import Path
+
+from gtn_nas import Strategy, Trial
+
+Path("executed").touch()
+
+
+class Backwards(Strategy):
+    def propose(self, rng):
+        drawn = [self.space.sample(rng) for _ in range(2)]
+        return Trial(drawn[-1], self.budget)
+
+    def tell(self, records):
+        pass
+"""
+
+
 @pytest.fixture
 def small(tiny_teacher: Path) -> list[object]:
     """Options of a search that takes a second."""
@@ -310,6 +328,45 @@ def test_a_search_that_is_ended_goes_on_where_it_was(tmp_path, small, run_main, 
     after = load_run(tmp_path / "run").query(columns=["key", "created_at"])
     assert len({row["key"] for row in after}) == len(after) == 16
     assert all(row in after for row in before)
+
+
+def test_a_strategy_of_ones_own_is_executed_only_where_it_is_named(run_main, small):
+    Path("own_strategies.py").write_text(OWN_STRATEGY)
+    chosen = ["--strategy", "own_strategies:Backwards"]
+    code, _, err = run_main(*small, *chosen, "--out", "run")
+    assert code == 0, err
+    run = load_run("run")
+    assert run.config["strategy"] == "own_strategies:Backwards"
+    before = run.query(columns=["key"])
+    Path("executed").unlink()
+    del sys.modules["own_strategies"]
+    code, _, err = run_main("search", "--resume", "--out", "run", "--candidates", 7)
+    assert code == 2
+    assert "this run's strategy is the module 'own_strategies:Backwards'" in err
+    assert "--strategy own_strategies:Backwards" in err
+    assert run_main("status", "run")[0] == 0
+    assert not Path("executed").exists()
+    code, _, err = run_main("search", "--resume", "--out", "run", "--candidates", 7, *chosen)
+    assert code == 0, err
+    after = load_run("run").query(columns=["key"])
+    assert len(after) == 7
+    assert {row["key"] for row in before} < {row["key"] for row in after}
+    code, _, err = run_main("search", "--resume", "--out", "run", "--strategy", "random")
+    assert (code, "strategy: own_strategies:Backwards -> random" in err) == (2, True)
+
+
+def test_an_interrupted_search_says_how_its_own_strategy_is_named_again(tmp_path, small):
+    (tmp_path / "own_strategies.py").write_text(
+        OWN_STRATEGY.replace("pass", "raise KeyboardInterrupt")
+    )
+    options = ["--strategy", "own_strategies:Backwards", "--out", "run"]
+    ended = search_process(tmp_path, *small[1:], *options)
+    assert ended.returncode == 130
+    again = "gtn-nas search --resume --out run --strategy own_strategies:Backwards"
+    assert f"go on with: {again}" in ended.stderr
+    command = [*COMMAND, "status", "run"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert again in " ".join(told.stdout.split())
 
 
 def test_the_main_job_runs_on_a_private_ray_with_a_space_of_ones_own(tmp_path, small):

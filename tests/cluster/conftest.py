@@ -17,6 +17,7 @@ import pytest
 
 from gtn_nas.results.query import load_run
 from gtn_nas.strategies.random_search import RandomSearch
+from gtn_nas.testing.strategies import context
 from gtn_nas.trial import Trial
 
 from .candidates import Grid, children_of, score
@@ -176,7 +177,7 @@ class Search:
     def undisturbed(self) -> list[tuple[Trial, float]]:
         """The trials of this search, with their scores, when nothing happens to it."""
         trials: dict[str, Trial] = {}
-        strategy = RandomSearch(Grid(), 32, seed=0)
+        strategy = RandomSearch(replace(context(0), space=Grid()))
         while len(trials) < self.count:
             (trial,) = strategy.ask(1)
             key = trial.architecture.key

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from gtn_nas.results.layout import is_run
 from gtn_nas.results.store import RunStore
 from gtn_nas.searching.controller import Controller
 from gtn_nas.strategies.random_search import RandomSearch
+from gtn_nas.testing.strategies import context
 
 from . import candidates
 from .candidates import Faulty, Grid
@@ -46,7 +48,7 @@ def main(
 def run(executor: Executor, folder: Path, count: int, die_after: int | None) -> None:
     store = RunStore.open(folder) if is_run(folder) else RunStore.create(folder, "")
     with executor, store:
-        strategy = RandomSearch(Grid(), 32, seed=0)
+        strategy = RandomSearch(replace(context(0), space=Grid()))
         controller = Controller(
             strategy, executor, store, seed=7, evaluation_id="e", candidates=count
         )

@@ -18,6 +18,7 @@ from gtn_nas.errors import ConfigError
         ("parquet:/data/tables", "/data/tables"),
         ("folder:s3://bucket/photos", "s3://bucket/photos"),
         ("folder:", None),
+        ("s3://bucket/photos", None),
     ],
 )
 def test_a_data_set_may_be_named_with_its_folder(dataset, folder):

@@ -114,6 +114,21 @@ def test_a_package_of_ones_own_travels_whole_but_for_what_is_hidden_compiled_or_
     assert packed(job) == ["job.yaml", "lab/__init__.py", "lab/deep/sizes.py", "lab/sizes.json"]
 
 
+def test_a_strategy_of_ones_own_travels_beside_the_space(here, job):
+    (here / "my_space.py").touch()
+    (here / "my_strategy.py").touch()
+    pack(search(space="my_space:Mine", strategy="my_strategy:Mine"), job)
+    assert packed(job) == ["job.yaml", "my_space.py", "my_strategy.py"]
+
+
+def test_a_package_with_space_and_strategy_travels_once(here, job):
+    (here / "lab").mkdir()
+    for name in ("__init__.py", "spaces.py", "strategies.py"):
+        (here / "lab" / name).touch()
+    pack(search(space="lab.spaces:Mine", strategy="lab.strategies:Mine"), job)
+    assert packed(job) == ["job.yaml", "lab/__init__.py", "lab/spaces.py", "lab/strategies.py"]
+
+
 def test_a_module_that_is_installed_stays_where_it_is(here, job):
     pack(search(space="gtn_nas.spaces.conv_chain:ConvChain"), job)
     assert packed(job) == ["job.yaml"]
@@ -124,9 +139,12 @@ def test_a_module_that_is_installed_stays_where_it_is(here, job):
     [
         ({"candidats": 3}, "unknown setting 'candidats'; did you mean 'candidates'?"),
         ({"dataset": "digit"}, "unknown data set 'digit'; did you mean digits?"),
+        ({"dataset": "folders:/shared/photos"}, "unknown data set 'folders:/shared/photos'"),
         ({"space": "conv_chian"}, "unknown search space 'conv_chian'; did you mean conv_chain?"),
         ({"teacher": "digits-conv"}, "unknown teacher 'digits-conv'; did you mean digits-conv_cha"),
         ({"space": "absent_module:Mine"}, "space: there is no module 'absent_module' in this"),
+        ({"strategy": "randon"}, "unknown strategy 'randon'; did you mean random?"),
+        ({"strategy": "absent_module:Mine"}, "strategy: there is no module 'absent_module' in"),
         ({"space": "../up:Mine"}, "space: there is no module"),
         ({"address": "10.0.0.1:6379"}, "address: a job runs on the cluster that it is submitted"),
         ({"teacher": "absent.safetensors"}, "teacher: there is no file 'absent.safetensors'"),

@@ -12,14 +12,13 @@ import pytest
 
 from gtn_nas.executors import InlineExecutor
 from gtn_nas.executors.base import Notice
-from gtn_nas.ranking.goals import Goals, RunningLosses
+from gtn_nas.ranking.goals import Goals
 from gtn_nas.results.store import RunStore
 from gtn_nas.searching.controller import Controller
+from gtn_nas.searching.steering import strategy_context
 from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.strategies.optuna_sampler import OptunaSampler
-from gtn_nas.strategies.random_search import RandomSearch
+from gtn_nas.strategies import STRATEGIES, get_strategy
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
-from gtn_nas.strategies.successive_halving import SuccessiveHalving
 from gtn_nas.trial import Evaluate, Record, Status, Trial
 
 BUDGET = 32
@@ -58,13 +57,10 @@ GOALS = Goals.parse("proxy_accuracy", [], [])
 
 
 def strategy(name: str, seed: int = 0):
-    if name == "random":
-        return RandomSearch(Grid(), BUDGET, seed)
+    context = strategy_context(Grid(), BUDGET, seed, GOALS)
     if name == "regularized_evolution":
-        return RegularizedEvolution(Grid(), BUDGET, seed, GOALS.ranked, population=8, sample=3)
-    if name == "successive_halving":
-        return SuccessiveHalving(Grid(), BUDGET, seed, GOALS.ranked)
-    return OptunaSampler(Grid(), BUDGET, seed, RunningLosses(GOALS))
+        return RegularizedEvolution(context, population=8, sample=3)
+    return get_strategy(name)(context)
 
 
 def run(store: RunStore, log: Path, name: str, candidates: int) -> Iterator[Record]:
@@ -80,9 +76,7 @@ def comparable(records: list[Record]) -> list[tuple[object, ...]]:
     return [tuple(getattr(record, name) for name in names) for record in records]
 
 
-every_strategy = pytest.mark.parametrize(
-    "name", ["random", "regularized_evolution", "successive_halving", "optuna"]
-)
+every_strategy = pytest.mark.parametrize("name", STRATEGIES)
 
 
 @every_strategy

@@ -15,6 +15,8 @@ from gtn_nas.config.yaml_file import to_yaml
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import ConfigError, GtnNasError, RunFolderError, TeacherError, UnknownNameError
 from gtn_nas.results.store import RunStore
+from gtn_nas.strategies.random_search import RandomSearch
+from gtn_nas.testing.strategies import context
 from gtn_nas.training.train import evaluate
 from gtn_nas.trial import Status
 
@@ -189,6 +191,11 @@ def test_a_run_is_not_overwritten(config):
         ({"proxies": ("gtn", "zicco")}, UnknownNameError, "unknown proxy 'zicco'.*zico"),
         ({"objectives": ("parms",)}, UnknownNameError, "params"),
         ({"limits": ("params<5",)}, ConfigError, "no limit"),
+        ({"strategy": "randon"}, UnknownNameError, "did you mean random"),
+        ({"strategy": "genetic"}, UnknownNameError, "known: module:Class, optuna, random"),
+        ({"strategy": "examples.own_space:MobileChain"}, ConfigError, "not a subclass of Strategy"),
+        ({"executor": "rayy"}, UnknownNameError, "unknown executor 'rayy'; did you mean ray"),
+        ({"executor": "examples.own_space:MobileChain"}, UnknownNameError, "known: inline, ray"),
         ({"strategy": "optuna", "sampler": "TPESamplr"}, UnknownNameError, "TPESampler"),
         ({"sampler": "TPESampler"}, ConfigError, "--strategy optuna"),
         ({"teacher": "digit-conv_chain"}, UnknownNameError, "teacher"),
@@ -284,8 +291,7 @@ def test_what_is_shared_with_workers_stays_as_it_was(config):
     arrays = evaluation.arrays()
     before = {name: array.copy() for name, array in arrays.items()}
     evaluate_trial = evaluation.factory()(arrays)
-    from gtn_nas.strategies.random_search import RandomSearch
-
-    for trial in RandomSearch(evaluation.space, evaluation.lesson.steps, 0).ask(2):
+    told = replace(context(0), space=evaluation.space, budget=evaluation.lesson.steps)
+    for trial in RandomSearch(told).ask(2):
         evaluate_trial(replace(trial, seed=1))
     assert all(torch.equal(torch.tensor(before[n]), torch.tensor(arrays[n])) for n in arrays)

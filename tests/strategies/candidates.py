@@ -1,59 +1,31 @@
-"""Evaluations that cost nothing: a candidate is as good as it is wide."""
+"""The strategies that ship, made for the candidates of ``gtn_nas.testing``."""
 
-from gtn_nas.spaces import get_space
+from dataclasses import replace
+
+from gtn_nas.strategies.base import StrategyContext
 from gtn_nas.strategies.optuna_sampler import OptunaSampler
 from gtn_nas.strategies.random_search import RandomSearch
 from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
 from gtn_nas.strategies.successive_halving import SuccessiveHalving
-from gtn_nas.trial import Record, Status
-
-SPACE = get_space("conv_chain")
-BUDGET = 32
-
-
-def score(architecture):
-    """The sum of all widths, as a share of the largest one."""
-    widths = [value for name, value in architecture.choices.items() if name.startswith("width")]
-    return sum(widths) / (6 * 56)
-
-
-def finish(trial, status=Status.OK):
-    if status is not Status.OK:
-        return Record.of(trial, status, error="as drawn")
-    return Record.of(trial, status, proxy_accuracy=score(trial.architecture))
-
-
-def best_first(record):
-    return (-record.proxy_accuracy, record.key)
-
-
-def ranked(records):
-    return sorted(records, key=best_first)
-
-
-def losses(record):
-    return [None if record.proxy_accuracy is None else -record.proxy_accuracy]
+from gtn_nas.testing.strategies import context
 
 
 def random_search(seed):
-    return RandomSearch(SPACE, BUDGET, seed)
+    return RandomSearch(context(seed))
 
 
-def evolution(seed, population=4, sample=2):
-    return RegularizedEvolution(SPACE, BUDGET, seed, ranked, population=population, sample=sample)
+def evolution(seed, population=4, sample=2, **told):
+    return RegularizedEvolution(replace(context(seed), **told), population, sample)
 
 
-def halving(seed, **options):
-    return SuccessiveHalving(SPACE, BUDGET, seed, ranked, **options)
+def halving(seed, eta=2, rungs=3, **told):
+    return SuccessiveHalving(replace(context(seed), **told), eta, rungs)
 
 
-def optuna_sampler(seed, **options):
-    return OptunaSampler(SPACE, BUDGET, seed, losses, **options)
+def optuna_sampler(seed, **told):
+    return OptunaSampler(replace(context(seed), **told))
 
 
-STRATEGIES = {
-    "random": random_search,
-    "regularized_evolution": evolution,
-    "successive_halving": halving,
-    "optuna": optuna_sampler,
-}
+def small_evolution(told: StrategyContext) -> RegularizedEvolution:
+    """Evolution whose population is full before a check ends."""
+    return RegularizedEvolution(told, population=4, sample=2)

@@ -6,10 +6,10 @@ from optuna.trial import TrialState
 
 from gtn_nas.errors import ConfigError, UnknownNameError
 from gtn_nas.spaces.base import SearchSpace
-from gtn_nas.strategies.optuna_sampler import OptunaSampler
+from gtn_nas.testing.strategies import finish, losses, score
 from gtn_nas.trial import Record, Status
 
-from .candidates import BUDGET, finish, losses, optuna_sampler, score
+from .candidates import optuna_sampler
 
 SAMPLERS = [
     "RandomSampler",
@@ -84,11 +84,9 @@ def depth(record):
 
 def test_several_objectives_are_weighed():
     """Wide, and of few layers: neither goal alone."""
-    strategy = OptunaSampler(
-        optuna_sampler(0).space,
-        BUDGET,
+    strategy = optuna_sampler(
         0,
-        lambda record: [*losses(record), depth(record)],
+        losses=lambda record: [*losses(record), depth(record)],
         objectives=2,
         sampler="NSGAIISampler",
     )
@@ -109,7 +107,7 @@ def test_what_is_beyond_a_limit_is_avoided():
 
 
 def test_a_record_answers_every_open_trial_of_its_architecture():
-    strategy = OptunaSampler(Coin(), BUDGET, 0, losses)
+    strategy = optuna_sampler(0, space=Coin())
     trials = strategy.ask(6)
     assert len({trial.architecture.key for trial in trials}) == 2
     for trial in {trial.architecture.key: trial for trial in trials}.values():
@@ -126,7 +124,7 @@ def test_a_record_answers_every_open_trial_of_its_architecture():
     ids=["crashed", "without a score"],
 )
 def test_what_has_no_score_is_told_as_failed(record):
-    strategy = OptunaSampler(Coin(), BUDGET, 0, losses)
+    strategy = optuna_sampler(0, space=Coin())
     (trial,) = strategy.ask(1)
     strategy.tell([Record.of(trial, **record)])
     assert [t.state for t in strategy._study.trials] == [TrialState.FAIL]

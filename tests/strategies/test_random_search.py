@@ -1,7 +1,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .candidates import SPACE, finish, random_search
+from gtn_nas.testing.strategies import SPACE, finish
+
+from .candidates import random_search
 
 
 @settings(max_examples=30, deadline=None)

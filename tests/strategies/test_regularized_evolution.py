@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtn_nas.errors import ConfigError
-from gtn_nas.strategies.regularized_evolution import RegularizedEvolution
+from gtn_nas.testing.strategies import finish, ranked, score
 from gtn_nas.trial import Status
 
-from .candidates import BUDGET, SPACE, best_first, evolution, finish, random_search, ranked, score
+from .candidates import evolution, random_search
 
 some = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
@@ -56,7 +56,7 @@ def test_of_the_whole_population_the_best_is_the_parent(seed):
     records = finished(seed, 6)
     strategy = evolution(seed, population=6, sample=6)
     strategy.tell(records)
-    best = min(records, key=best_first)
+    best = ranked(records)[0]
     assert {trial.parent_key for trial in strategy.ask(10)} == {best.key}
 
 
@@ -64,14 +64,14 @@ def test_of_the_whole_population_the_best_is_the_parent(seed):
 @given(seed=seeds)
 def test_the_oldest_retire_however_good_they_are(seed):
     """One better than all others is the parent for as long as the population lasts."""
-    *others, best = sorted(finished(seed, 9), key=best_first, reverse=True)
+    *others, best = reversed(ranked(finished(seed, 9)))
     strategy = evolution(seed, population=4, sample=4)
     strategy.tell([*others[:3], best])
     for record in others[3:6]:
         strategy.tell([record])
         assert strategy.ask(1)[0].parent_key == best.key
     strategy.tell([others[6]])
-    assert strategy.ask(1)[0].parent_key == min(others[3:7], key=best_first).key
+    assert strategy.ask(1)[0].parent_key == ranked(others[3:7])[0].key
 
 
 @some
@@ -103,16 +103,8 @@ def test_failures_never_become_parents_nor_drive_anyone_out(seed, status):
 @given(seed=seeds)
 def test_who_is_not_eligible_never_becomes_a_parent(seed):
     records = finished(seed, 8)
-    best = min(records, key=best_first)
-    strategy = RegularizedEvolution(
-        SPACE,
-        BUDGET,
-        seed,
-        ranked,
-        eligible=lambda record: record.key != best.key,
-        population=4,
-        sample=4,
-    )
+    best = ranked(records)[0]
+    strategy = evolution(seed, 4, 4, eligible=lambda record: record.key != best.key)
     strategy.tell(records)
     assert best.key not in {trial.parent_key for trial in strategy.ask(20)}
     assert best not in strategy.population

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtn_nas.errors import ConfigError
-from gtn_nas.strategies.successive_halving import SuccessiveHalving
+from gtn_nas.testing.strategies import finish, ranked
 from gtn_nas.trial import Status
 
-from .candidates import SPACE, best_first, finish, halving, random_search, ranked
+from .candidates import halving, random_search
 
 some = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
@@ -27,7 +27,7 @@ def finished(seed, count, budget=8):
     [(32, [8, 16, 32]), (48, [12, 24, 48]), (4, [1, 2, 4]), (3, [1, 3]), (1, [1])],
 )
 def test_the_budgets_of_a_lesson(steps, budgets):
-    assert SuccessiveHalving(SPACE, steps, 0, ranked).budgets == budgets
+    assert halving(0, budget=steps).budgets == budgets
 
 
 def test_the_factor_decides_the_budgets():
@@ -54,7 +54,7 @@ def test_a_promotion_waits_for_nobody(seed):
     strategy.tell([finish(first)])
     assert strategy.ask(1)[0].budget == 8
     strategy.tell([finish(second)])
-    best = min(map(finish, (first, second)), key=best_first)
+    best = ranked(map(finish, (first, second)))[0]
     promoted, new = strategy.ask(2)
     assert (promoted.architecture.key, promoted.budget) == (best.key, 16)
     assert promoted.parent_key is None

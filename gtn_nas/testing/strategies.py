@@ -1,0 +1,286 @@
+"""Whether a strategy keeps the rules that a search relies on.
+
+Candidates are those of ``conv_chain``. They are not trained: one is as good as it is wide.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from gtn_nas.architecture import Architecture
+from gtn_nas.spaces import get_space
+from gtn_nas.strategies.base import Strategy, StrategyContext
+from gtn_nas.testing import require
+from gtn_nas.trial import Record, Status, Trial
+
+SPACE = get_space("conv_chain")
+BUDGET = 32
+
+Make = Callable[[StrategyContext], Strategy]
+"""Makes a strategy: its class, or a function that chooses further arguments."""
+
+Check = Callable[[Make], None]
+
+SEEDS = range(10)
+"""Each check looks at so many searches, one for each seed."""
+
+STEPS = 25
+"""Candidates of the longest of them."""
+
+
+def score(architecture: Architecture) -> float:
+    """Return how good a candidate is: the sum of its widths, as a share of the largest one."""
+    choices = architecture.choices
+    widths = [int(str(value)) for name, value in choices.items() if name.startswith("width")]
+    return sum(widths) / (6 * 56)
+
+
+def finish(trial: Trial, status: Status = Status.OK) -> Record:
+    """Return the record of a trial that ended in a status."""
+    if status is not Status.OK:
+        return Record.of(trial, status, error="as drawn")
+    return Record.of(trial, status, proxy_accuracy=score(trial.architecture))
+
+
+def ranked(records: Iterable[Record]) -> list[Record]:
+    """Sort records, those of larger budgets first, then the best; failed ones are last."""
+
+    def place(record: Record) -> tuple[bool, int, float, str]:
+        accuracy = record.proxy_accuracy or 0.0
+        return record.status is not Status.OK, -record.budget, -accuracy, record.key
+
+    return sorted(records, key=place)
+
+
+def losses(record: Record) -> list[float | None]:
+    """Return what a search would hand to a strategy as ``StrategyContext.losses``."""
+    return [None if record.proxy_accuracy is None else -record.proxy_accuracy]
+
+
+def context(seed: int) -> StrategyContext:
+    """Return what a strategy is told of a search of these candidates."""
+    return StrategyContext(SPACE, BUDGET, seed, ranked=ranked, losses=losses)
+
+
+def search(strategy: Strategy, statuses: Iterable[Status]) -> tuple[list[Trial], list[Record]]:
+    """Evaluate one candidate after the other; return every trial and every record.
+
+    Args:
+        strategy: is asked and told.
+        statuses: how each evaluation ends.
+    """
+    trials, records = [], []
+    for status in statuses:
+        (trial,) = strategy.ask(1)
+        record = finish(trial, status)
+        strategy.tell([record])
+        trials.append(trial)
+        records.append(record)
+    return trials, records
+
+
+def check_strategy(make: Make) -> None:
+    """Check that a strategy keeps every rule below.
+
+    Args:
+        make: its class, or a function of the context that makes one. It must be at the top of a
+            module, so that another process can import it.
+
+    Raises:
+        AssertionError: it breaks a rule; the message says which, and by which seed of ``context``.
+    """
+    for check in CHECKS:
+        check(make)
+
+
+def same_asks_and_tells_give_the_same_trials(make: Make) -> None:
+    """A run is resumed by asking and telling again what is stored."""
+    for seed in SEEDS:
+        one, other = make(context(seed)), make(context(seed))
+        require(
+            _in_parallel(one, seed) == _in_parallel(other, seed) and one.ask(5) == other.ask(5),
+            f"seed {seed}: made twice, asked and told the same in the same order, it proposed "
+            "different trials; draw from the rng that propose is given, and from nothing else",
+        )
+
+
+def records_may_be_told_one_by_one_or_all_at_once(make: Make) -> None:
+    """A strategy learns the same however many records it is told in one call."""
+    for seed, records in _mostly_successful(make):
+        cut = random.Random(seed).randint(0, len(records))
+        at_once, in_parts = make(context(seed)), make(context(seed))
+        at_once.tell(records)
+        for part in (records[:cut], [], records[cut:]):
+            in_parts.tell(part)
+        require(
+            at_once.ask(5) == in_parts.ask(5),
+            f"seed {seed}: {len(records)} records that were told at once led to other trials than "
+            "the same records in several calls of tell",
+        )
+
+
+def many_asks_at_once_are_single_asks(make: Make) -> None:
+    """How many trials are asked for at once depends on the workers, and must change nothing."""
+    for seed, records in _mostly_successful(make):
+        single, many = make(context(seed)), make(context(seed))
+        single.tell(records)
+        many.tell(records)
+        asked = [trial for size in (3, 0, 1, 4) for trial in many.ask(size)]
+        require(
+            asked == [trial for _ in asked for trial in single.ask(1)] and len(asked) == 8,
+            f"seed {seed}: asked for several trials at once, it proposed others than one by one",
+        )
+
+
+def every_ask_is_canonical_within_the_budget_and_numbered(make: Make) -> None:
+    """Equal networks must have equal keys, and a lesson has only so many steps."""
+    for seed in SEEDS:
+        trials, _ = search(make(context(seed)), _statuses(seed))
+        for index, trial in enumerate(trials):
+            choices = trial.architecture.choices
+            require(
+                trial.architecture == SPACE.architecture(choices),
+                f"seed {seed}: ask {index} is not in canonical form: {dict(choices)}; make "
+                "architectures by space.sample, space.mutate or space.architecture",
+            )
+            require(
+                1 <= trial.budget <= BUDGET,
+                f"seed {seed}: ask {index} has a budget of {trial.budget}; it must be between 1 "
+                f"and that of the context, {BUDGET}",
+            )
+            require(
+                trial.ask_index == index,
+                f"seed {seed}: ask {index} carries the number {trial.ask_index}; leave ask as it "
+                "is, and override propose and promote",
+            )
+
+
+def only_known_architectures_are_promoted_and_an_end_is_reached(make: Make) -> None:
+    """A search ends when nothing is left to promote."""
+    for seed in SEEDS:
+        strategy = make(context(seed))
+        trials, _ = search(strategy, _statuses(seed))
+        largest: dict[str, int] = {}
+        for trial in trials:
+            key = trial.architecture.key
+            largest[key] = max(trial.budget, largest.get(key, 0))
+        while promoted := strategy.ask(1, new=False):
+            key, budget = promoted[0].architecture.key, promoted[0].budget
+            require(key in largest, f"seed {seed}: promote proposed {key}, which was never asked")
+            require(
+                largest[key] < budget <= BUDGET,
+                f"seed {seed}: promote proposed {key} at a budget of {budget} after one of "
+                f"{largest[key]}; the next must be larger, and {BUDGET} at most",
+            )
+            largest[key] = budget
+        require(
+            strategy.ask(1)[0].architecture,
+            f"seed {seed}: after the last promotion it proposed nothing new",
+        )
+
+
+def failures_and_repeated_records_are_borne(make: Make) -> None:
+    """A search of candidates that fail goes on, and what is known may be told once more."""
+    for status in Status:
+        if status is Status.OK:
+            continue
+        strategy = make(context(0))
+        trials, records = search(strategy, [status] * STEPS)
+        strategy.tell(records)
+        strategy.tell(search(make(context(1)), [Status.OK, status])[1])
+        distinct = {trial.architecture.key for trial in [*trials, *strategy.ask(5)]}
+        require(
+            len(distinct) > STEPS // 2,
+            f"after {STEPS} candidates that ended as {status.value!r}, only {len(distinct)} "
+            "different ones had been proposed; a search of failures must go on",
+        )
+
+
+def another_process_asks_for_the_same_without_torch_and_ray(make: Make) -> None:
+    """A run may be resumed by another process; sets of strings have another order there."""
+    try:
+        packed = base64.b64encode(pickle.dumps(make)).decode()
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise AssertionError(
+            f"{make!r} cannot be imported by another process ({error}); define it at the top of a "
+            "module"
+        ) from error
+    path = os.pathsep.join([*filter(None, sys.path), os.getcwd()])
+    done = subprocess.run(  # noqa: S603  # this Python, and what is to be checked
+        [sys.executable, "-c", _ELSEWHERE, packed],
+        env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "12"},
+        capture_output=True,
+        text=True,
+    )
+    require(done.returncode == 0, f"in another process it failed:\n{done.stderr.strip()}")
+    found, heavy = json.loads(done.stdout.splitlines()[-1])
+    require(
+        found == _asked_keys(make),
+        "another process with the same seed proposed other architectures; does something depend "
+        "on the order of a set, on hash() or on the time?",
+    )
+    require(
+        not heavy,
+        f"it imported {' and '.join(heavy)}, which take seconds and are no concern of a strategy; "
+        "import what needs them inside the function that does",
+    )
+
+
+CHECKS: Sequence[Check] = (
+    same_asks_and_tells_give_the_same_trials,
+    records_may_be_told_one_by_one_or_all_at_once,
+    many_asks_at_once_are_single_asks,
+    every_ask_is_canonical_within_the_budget_and_numbered,
+    only_known_architectures_are_promoted_and_an_end_is_reached,
+    failures_and_repeated_records_are_borne,
+    another_process_asks_for_the_same_without_torch_and_ray,
+)
+"""The rules, each as a function that raises an ``AssertionError``."""
+
+_ELSEWHERE = """
+import base64, json, pickle, sys
+make = pickle.loads(base64.b64decode(sys.argv[1]))
+from gtn_nas.testing.strategies import _asked_keys
+print(json.dumps([_asked_keys(make), sorted({"torch", "ray"} & set(sys.modules))]))
+"""
+
+
+def _asked_keys(make: Make) -> list[str]:
+    trials, _ = search(make(context(7)), [Status.OK] * STEPS)
+    return [trial.architecture.key for trial in trials]
+
+
+def _statuses(seed: int) -> list[Status]:
+    """Return how the evaluations of a search end: mostly well."""
+    rng = random.Random(seed)
+    kinds = [Status.OK] * 5 + [Status.DIVERGED, Status.TIMEOUT]
+    return rng.choices(kinds, k=rng.randint(1, STEPS))
+
+
+def _mostly_successful(make: Make) -> Iterator[tuple[int, list[Record]]]:
+    """Yield seeds, and what came of a search with each."""
+    for seed in SEEDS:
+        yield seed, search(make(context(seed)), _statuses(seed))[1]
+
+
+def _in_parallel(strategy: Strategy, seed: int) -> list[Trial]:
+    """Ask and tell as several workers would have it, the latest trial first; return every trial."""
+    rng = random.Random(seed)
+    trials: list[Trial] = []
+    under_way: list[Trial] = []
+    for _ in range(10):
+        asked = strategy.ask(rng.randint(0, 4))
+        trials += asked
+        under_way += asked
+        for _ in range(min(rng.randint(0, 4), len(under_way))):
+            trial = under_way.pop()
+            failed = trial.ask_index % 5 == 3
+            strategy.tell([finish(trial, Status.FAILED if failed else Status.OK)])
+    return trials
