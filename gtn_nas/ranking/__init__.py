@@ -1,1 +1,1 @@
-"""The one order of candidates: scores, limits, Pareto fronts, and who wins."""
+"""The order of candidates: scores, limits, Pareto fronts, and the choice of the winner."""

@@ -1,4 +1,4 @@
-"""A column by its name: a candidate's value in it, which values are better, and its SQL."""
+"""Columns by name: a candidate's value, whether lower or higher is better, and the SQL to sort."""
 
 from __future__ import annotations
 
@@ -13,35 +13,41 @@ NUMERIC_COLUMNS = tuple(
     for f in fields(Record)
     if f.type in ("int | None", "float | None") and f.name != "threads"
 )
-"""Columns that hold a number which an evaluation found; threads are a circumstance of it."""
+"""Columns with a numeric result of an evaluation. ``threads`` describes how it was run instead."""
 
 
 def value_of(record: Record, column: str) -> float | None:
-    """Return a record's value in a numeric column, if it has a finite one."""
+    """Return a record's value in a numeric column, or ``None`` if it is missing or not finite."""
     return finite(record.extra.get(column, getattr(record, column, None)))
 
 
 def finite(value: float | None) -> float | None:
-    """Return a value if it is a finite number; all others count as missing."""
+    """Return the value if it is a finite number, otherwise ``None``."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def lower_is_better(column: str) -> bool:
-    """Tell a column's direction as an objective: losses, times and sizes should be small.
+    """Tell whether lower values of a column are better when it is an objective.
 
-    Directions are declared in ``proxies.catalogue``. Of a column that is not declared there, such
-    as one of a foreign run, higher values are better.
+    This is so for losses, times and sizes. Directions are declared in ``proxies.catalogue``; for a
+    column that is not declared there, higher values are better.
     """
     return column in SIZES or lower_ranks_first(column)
 
 
 def lower_ranks_first(column: str) -> bool:
-    """Tell a column's direction in a score: the same, but that larger networks are better."""
+    """Tell whether lower values of a column are better when it is part of a score.
+
+    This is ``lower_is_better`` with one exception: in a score, larger networks are better.
+    """
     return DIRECTIONS.get(column) == "lower"
 
 
 def loss_of(record: Record, column: str) -> float | None:
-    """Return a record's value in a column such that lower is better, if it has a finite one."""
+    """Return a record's value in an objective, with the sign that makes lower values better.
+
+    It is ``None`` if the value is missing or not finite.
+    """
     value = value_of(record, column)
     if value is None:
         return None
@@ -49,7 +55,10 @@ def loss_of(record: Record, column: str) -> float | None:
 
 
 def rank_loss(record: Record, column: str) -> float | None:
-    """Return a record's value in a column that ranks, such that lower is better."""
+    """Return a record's value in a column of a score, with the sign that makes lower values better.
+
+    It is ``None`` if the value is missing or not finite.
+    """
     value = value_of(record, column)
     if value is None:
         return None
@@ -57,7 +66,7 @@ def rank_loss(record: Record, column: str) -> float | None:
 
 
 def missing_last(value: float | None) -> tuple[bool, float]:
-    """Return what sorts values upwards, and a missing one after all others."""
+    """Return a sort key that orders values from low to high and puts missing ones last."""
     return (True, 0.0) if value is None else (False, value)
 
 
@@ -69,13 +78,13 @@ def quoted(name: str) -> str:
 def order_term(column: str, *, lower: bool) -> str:
     """Return the term of an SQL ``ORDER BY`` that sorts by a numeric column.
 
-    A missing or non-finite value comes after all others.
+    Missing and non-finite values come after all others.
 
     Args:
-        column: its name.
-        lower: whether the lowest value comes first, or the highest.
+        column: the column's name.
+        lower: whether the lowest value comes first; otherwise the highest does.
     """
-    # A double NaN sorts above every number in SQL, so it is taken for a null.
+    # DuckDB sorts NaN above every number, so NaN is replaced by NULL.
     value = quoted(column)
     finite = f"CASE WHEN isfinite({value}::DOUBLE) THEN {value} END"
     return f"{finite} {'ASC' if lower else 'DESC'} NULLS LAST"

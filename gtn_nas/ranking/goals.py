@@ -1,4 +1,4 @@
-"""What a search looks for: a score, what is weighed against it, and limits."""
+"""The goals of a search: a score, further objectives, and limits."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def named_columns(
     """Return the columns that a configuration names as goals, each once; the score's come first.
 
     Args:
-        rank_by: the score; see ``Score.parse``. ``None`` if it is not said.
-        objectives: columns weighed against it.
-        limits: what candidates must keep.
-        columns: what candidates can have.
+        rank_by: the score, see ``Score.parse``; ``None`` if the configuration names none.
+        objectives: columns that are optimised together with the score.
+        limits: limits on columns, see ``Limit.parse``.
+        columns: all columns that a candidate can have.
 
     Raises:
-        UnknownNameError: a column is none of these.
-        ConfigError: score or limit cannot be read, or a column is there twice.
+        UnknownNameError: a goal names a column that is not in ``columns``.
+        ConfigError: the score or a limit cannot be read, or a column is named twice.
     """
     score = () if rank_by is None else Score.parse(rank_by).columns
     named = [("column to rank by", name) for name in score]
@@ -41,7 +41,8 @@ def named_columns(
         if name not in columns:
             raise UnknownNameError(kind, name, columns)
     for name in set(objectives):
-        # As a part of the score it may be there too: large networks promise accuracy and cost.
+        # A column such as params may be an objective and one of several columns of the score:
+        # a large network is likely to be accurate, and it is expensive.
         if score == (name,) or objectives.count(name) > 1:
             what = "what candidates are ranked by" if name in score else "named twice"
             raise ConfigError(f"the objective {name!r} is {what}; leave it out")
@@ -52,12 +53,12 @@ def named_columns(
 
 @dataclass(frozen=True)
 class Goals:
-    """What makes one candidate better than another.
+    """The rules by which one candidate is better than another.
 
     Attributes:
-        score: what ranks.
-        objectives: columns that are weighed against the score, each in its own direction.
-        limits: what a candidate must keep to be wanted at all.
+        score: the score that candidates are ranked by.
+        objectives: columns that are optimised together with the score, each in its own direction.
+        limits: limits that a candidate must keep to be eligible.
     """
 
     score: Score
@@ -76,22 +77,27 @@ class Goals:
 
         Raises:
             UnknownNameError: a column is unknown.
-            ConfigError: score or limit cannot be read, or a column is there twice.
+            ConfigError: the score or a limit cannot be read, or a column is named twice.
         """
         named_columns(rank_by, objectives, limits, columns)
         return cls(Score.parse(rank_by), tuple(objectives), tuple(map(Limit.parse, limits)))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The score's columns and those of all objectives and limits, each once."""
+        """The columns of the score, the objectives and the limits, each once."""
         limits = (limit.column for limit in self.limits)
         return tuple(dict.fromkeys([*self.score.columns, *self.objectives, *limits]))
 
     def without(self, columns: Collection[str]) -> Goals:
-        """Return the same goals but for columns that are known only when a search has ended.
+        """Return these goals without some columns.
+
+        During a search, goals cannot use columns that are measured only after all candidates.
+
+        Args:
+            columns: the columns to leave out.
 
         Raises:
-            ConfigError: nothing of the score is left.
+            ConfigError: no column of the score is left.
         """
         score = self.score.without(columns)
         if score is None:
@@ -109,18 +115,24 @@ class Goals:
         return ranked(records, self.score, self.limits)
 
     def eligible(self, record: Record) -> bool:
-        """Tell whether a candidate succeeded within all limits."""
+        """Tell whether a candidate was evaluated successfully and keeps all limits."""
         return record.status is Status.OK and all(v <= 0 for v in self.violations(record))
 
     def violations(self, record: Record) -> list[float]:
-        """Return for each limit how far a candidate is beyond it; within, it is at most 0."""
+        """Return for each limit how far a candidate exceeds it; at most 0 if it is kept."""
         return [limit.violation(record) for limit in self.limits]
 
     def front(self, ranking: Sequence[Record]) -> list[Record]:
-        """Return the Pareto front of score and objectives, best score first.
+        """Return the Pareto front of score and objectives.
 
-        It is one of eligible candidates at the largest budget that any of them has, since scores of
-        different budgets cannot be compared.
+        Only eligible candidates at the largest budget count, since scores of different budgets
+        cannot be compared.
+
+        Args:
+            ranking: candidates, best first.
+
+        Returns:
+            The candidates on the front, best first.
         """
         eligible = [record for record in ranking if self.eligible(record)]
         full = max((record.budget for record in eligible), default=0)
@@ -135,9 +147,10 @@ class Goals:
         return [r for _, r in front(list(zip(ranks, comparable, strict=True)), losses)]
 
     def wanted(self, ranking: Sequence[Record]) -> list[Record]:
-        """Return what is worth a full training, best first: the front, where there are objectives.
+        """Return the candidates that are worth a full training, best first.
 
-        Without objectives it is every eligible candidate.
+        With objectives, these are the candidates on the Pareto front; without objectives, all
+        eligible ones.
         """
         if self.objectives:
             return self.front(ranking)
@@ -145,11 +158,12 @@ class Goals:
 
 
 class RunningLosses:
-    """Score and objectives of records one after the other, such that lower is better.
+    """Losses for the score and the objectives of each record, computed as records arrive.
 
-    A score of several columns is not a record's own. It becomes the share of earlier records that
-    are better in each column, aggregated as ranks are, since nothing else of it is known before a
-    search has ended. A failed record has none of these values.
+    Lower losses are better. A score of several columns depends on the ranks among all records,
+    which are known only after a search. So its loss is estimated: for each column, the share of
+    earlier records that are better, and these shares are aggregated as ranks are. All losses of a
+    failed record are ``None``.
     """
 
     def __init__(self, goals: Goals) -> None:
@@ -157,7 +171,7 @@ class RunningLosses:
         self._seen: list[list[float]] = [[] for _ in goals.score.columns]
 
     def __call__(self, record: Record) -> list[float | None]:
-        """Return the losses of the next record."""
+        """Return the losses of the next record: first the score's, then one for each objective."""
         objectives = self.goals.objectives
         if record.status is not Status.OK:
             return [None] * (1 + len(objectives))

@@ -17,7 +17,7 @@ class Limit:
     """A bound on one column.
 
     Attributes:
-        column: whose values are bounded.
+        column: name of the column.
         relation: ``<=`` or ``>=``.
         bound: a finite number.
     """
@@ -31,7 +31,7 @@ class Limit:
         """Read a limit as a user writes it.
 
         Raises:
-            ConfigError: it is none.
+            ConfigError: the text is not a limit.
         """
         found = re.fullmatch(r"\s*([^<>=]*[^<>=\s])\s*([<>]=)\s*(\S+)\s*", text)
         try:
@@ -46,9 +46,10 @@ class Limit:
         return cls(found[1], found[2], bound)
 
     def violation(self, record: Record) -> float:
-        """Return how far a record is beyond the limit, as a share of the bound; within, <= 0.
+        """Return how far a record exceeds the limit, as a share of the bound.
 
-        A missing or non-finite value is infinitely far beyond.
+        The result is at most 0 if the limit is kept, and infinite if the record's value is missing
+        or not finite.
         """
         value = value_of(record, self.column)
         if value is None:
@@ -57,7 +58,11 @@ class Limit:
         return beyond / (abs(self.bound) or 1.0)
 
     def sql(self, columns: Collection[str]) -> str:
-        """Return the same as an SQL condition, which is never null."""
+        """Return an SQL condition that is true if the limit is kept, else false, never NULL.
+
+        Args:
+            columns: the table's columns; without this limit's column, the condition is false.
+        """
         if self.column not in columns:
             return "false"
         value = f"{quoted(self.column)}::DOUBLE"

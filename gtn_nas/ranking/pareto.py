@@ -1,4 +1,4 @@
-"""The Pareto front: the items that no other one beats in everything at once."""
+"""The Pareto front: the items that no other item dominates."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Losses = Sequence[float | None]
-"""One value for each objective, the lower the better."""
+"""One value for each objective; lower is better."""
 
 
 def dominates(one: Losses, other: Losses) -> bool:
-    """Tell whether ``one`` is nowhere worse than ``other`` and somewhere better.
+    """Tell whether ``one`` is worse than ``other`` in no objective and better in at least one.
+
+    If either has a missing or non-finite value, neither dominates the other.
 
     Source: Deb et al. 2002, "A fast and elitist multiobjective genetic algorithm: NSGA-II", section
-    III. What has a missing or non-finite value compares with nothing, and so dominates nothing.
+    III.
     """
     ours, theirs = _complete(one), _complete(other)
     return ours is not None and theirs is not None and _better(ours, theirs)
 
 
 def front(items: Sequence[T], losses: Callable[[T], Losses]) -> list[T]:
-    """Return the items that no other one dominates, in the order given.
+    """Return the items that no other item dominates, in the order given.
 
-    Items with a missing or non-finite value are left out; of equal ones, all are kept.
+    Items with a missing or non-finite value are left out. Items with equal values are all kept.
 
     Args:
-        items: what is compared.
-        losses: returns an item's values, the lower the better.
+        items: the items to compare.
+        losses: returns an item's values; lower is better.
     """
     values = [_complete(losses(item)) for item in items]
     kept: list[tuple[tuple[float, ...], int]] = []
-    # By rising losses, nothing is dominated by a later one, so that the front only grows.
+    # Sorted by rising losses, no item is dominated by a later one, so kept items stay kept.
     for value, i in sorted((v, i) for i, v in enumerate(values) if v is not None):
         if not any(_better(better, value) for better, _ in kept):
             kept.append((value, i))
@@ -41,7 +43,7 @@ def front(items: Sequence[T], losses: Callable[[T], Losses]) -> list[T]:
 
 
 def _complete(losses: Losses) -> tuple[float, ...] | None:
-    """Return the values if all of them can be compared."""
+    """Return the values, or ``None`` if one of them is missing or not finite."""
     finite = tuple(value for value in losses if value is not None and math.isfinite(value))
     return finite if len(finite) == len(losses) else None
 

@@ -1,4 +1,4 @@
-"""The one order of candidates, for records in memory and for SQL."""
+"""The order of candidates, for records in memory and as SQL."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ from gtn_nas.trial import Record, Status
 
 
 def ranked(records: Iterable[Record], score: Score, limits: Sequence[Limit] = ()) -> list[Record]:
-    """Sort candidates best first, each by the record of its largest budget.
+    """Sort candidates best first. Each is represented by its record with the largest budget.
 
-    Successful ones come first, and of them those within all limits; then a larger budget counts
-    more than any score, since scores of different budgets cannot be compared. Then the score
-    decides, then the proxy's loss, then the number of parameters, and last the key, so that the
-    order does not depend on who finished first. A missing or non-finite value comes after every
-    other.
+    These criteria decide, in this order:
+
+    1. Successful candidates come before failed ones.
+    2. Candidates that keep all limits come before others.
+    3. Larger budgets come first, since scores of different budgets cannot be compared.
+    4. The score.
+    5. The proxy's loss, lower first, then the number of parameters, lower first.
+    6. The key, so that the order does not depend on which evaluation finished first.
+
+    A missing or non-finite value comes after all others.
     """
     latest: dict[str, Record] = {}
     for record in records:
@@ -37,7 +42,7 @@ def ranked(records: Iterable[Record], score: Score, limits: Sequence[Limit] = ()
 
 
 def _sorted(comparable: Sequence[Record], score: Score) -> list[Record]:
-    """Sort candidates of equal standing by their score, then by what breaks ties."""
+    """Sort candidates that are equal in status, limits and budget by the remaining criteria."""
 
     def key(item: tuple[float, Record]) -> tuple[Any, ...]:
         rank, record = item
@@ -49,12 +54,12 @@ def _sorted(comparable: Sequence[Record], score: Score) -> list[Record]:
 
 
 def order_by(score: Score, columns: Collection[str], limits: Sequence[Limit] = ()) -> str:
-    """Return the same order as the terms of an SQL ``ORDER BY``.
+    """Return the order of ``ranked`` as the terms of an SQL ``ORDER BY``.
 
     Args:
-        score: what ranks; a column that no candidate has counts as missing everywhere.
+        score: the score to rank by; if the table lacks one of its columns, all values are missing.
         columns: the table's columns.
-        limits: what candidates must keep.
+        limits: limits that candidates must keep.
     """
     failed, beyond = f"status <> '{Status.OK}'", f"NOT ({within(limits, columns)})"
     scores = score.order_by(columns, [failed, beyond, "budget"])
@@ -63,5 +68,5 @@ def order_by(score: Score, columns: Collection[str], limits: Sequence[Limit] = (
 
 
 def within(limits: Sequence[Limit], columns: Collection[str]) -> str:
-    """Return the SQL condition that a candidate keeps all limits."""
+    """Return an SQL condition that is true if a candidate keeps all limits."""
     return " AND ".join(limit.sql(columns) for limit in limits) or "true"

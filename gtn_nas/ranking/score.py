@@ -1,10 +1,12 @@
-"""What ranks candidates: one column, or several whose ranks are aggregated.
+"""The score that candidates are ranked by: one column, or the aggregated ranks in several.
 
-The ranks of a candidate in several columns are aggregated by their arithmetic mean, written with
-``+`` (as proxies are voted in Abdelfattah et al. 2021, arXiv 2101.08134, section 4.3), or by the
-geometric mean of its places from the bottom, written with ``*`` (as the logarithms of ranks are
-summed in Lee & Ham 2024, arXiv 2403.19232, section 3.3). With the geometric mean, a candidate that
-is poor in one column is poor.
+There are two ways to aggregate a candidate's ranks in several columns:
+
+- ``+`` takes their arithmetic mean. Abdelfattah et al. 2021 (arXiv 2101.08134, section 4.3) let
+  proxies vote in a similar way.
+- ``*`` takes the geometric mean of the ranks counted from the worst candidate, as Lee & Ham 2024
+  (arXiv 2403.19232, section 3.3) sum the logarithms of ranks. A candidate that is poor in one
+  column then gets a poor rank.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from gtn_nas.trial import Record
 
 
 class Aggregation(StrEnum):
-    """How the ranks of a candidate in several columns become one; the value is the written sign."""
+    """How a candidate's ranks in several columns become one; the value is the sign in a score."""
 
     ARITHMETIC_MEAN = "+"
     GEOMETRIC_MEAN = "*"
@@ -30,12 +32,12 @@ class Aggregation(StrEnum):
 
 @dataclass(frozen=True)
 class Score:
-    """What ranks candidates.
+    """The score that candidates are ranked by.
 
-    ``str(score)`` is what ``Score.parse`` reads, without spaces.
+    ``str(score)`` is the text that ``Score.parse`` reads, without spaces.
 
     Attributes:
-        columns: names of the columns; each column's name tells its direction.
+        columns: names of the columns; see ``columns.lower_ranks_first`` for their directions.
         aggregation: how the ranks in several columns become one.
     """
 
@@ -47,7 +49,7 @@ class Score:
         """Read a score as a user writes it, e.g. ``"jacob_cov*params"``.
 
         Raises:
-            ConfigError: it aggregates in two ways.
+            ConfigError: the text has both ``+`` and ``*``.
         """
         used = [aggregation for aggregation in Aggregation if aggregation in text]
         if len(used) > 1:
@@ -59,43 +61,50 @@ class Score:
         return self.aggregation.join(self.columns)
 
     def among(self, columns: Collection[str]) -> list[str]:
-        """Return the score's columns that are among some others."""
+        """Return the score's columns that are also in ``columns``."""
         return [name for name in self.columns if name in columns]
 
     def without(self, columns: Collection[str]) -> Score | None:
-        """Return the score without some columns; ``None`` if nothing is left of it."""
+        """Return the score without some columns, or ``None`` if no column is left."""
         rest = [name for name in self.columns if name not in columns]
         return Score.parse(self.aggregation.join(rest)) if rest else None
 
     def losses(self, record: Record) -> list[float | None]:
-        """Return a record's finite value in each column, with the sign by which lower is better."""
+        """Return a record's value in each column, with the sign that makes lower values better.
+
+        Missing and non-finite values are ``None``.
+        """
         return [rank_loss(record, name) for name in self.columns]
 
     def ranks(self, records: Sequence[Record]) -> list[float]:
-        """Return the rank of each record among these, lower is better; see ``ranks_by_losses``."""
+        """Return the rank of each record among ``records``; lower is better.
+
+        See ``ranks_by_losses``.
+        """
         return self.ranks_by_losses(
             [[rank_loss(r, name) for r in records] for name in self.columns]
         )
 
     def ranks_by_losses(self, losses: Sequence[Sequence[float | None]]) -> list[float]:
-        """Return the rank of each candidate, lower is better.
+        """Return the rank of each candidate; lower is better.
 
-        In one column, the best has rank 1, equal ones share the mean of their places, and what has
-        no value comes after all others.
+        In each column, the best candidate has rank 1, candidates with equal values share the mean
+        of their ranks, and candidates without a value come last.
 
         Args:
-            losses: for each column, the candidates' values such that lower is better.
+            losses: for each column, one value for each candidate; lower is better.
         """
         by_column = [_ranks(column) for column in losses]
         after_last = len(by_column[0]) + 1
         return [self.aggregate(ranks, after_last) for ranks in zip(*by_column, strict=True)]
 
     def aggregate(self, ranks: Sequence[float], after_last: float) -> float:
-        """Return one rank for those of a candidate in each column, lower is better.
+        """Return one rank from a candidate's ranks in all columns; lower is better.
 
         Args:
-            ranks: one for each column.
-            after_last: the rank that would follow the last; places from the bottom count from it.
+            ranks: the candidate's rank in each column.
+            after_last: the number of candidates plus one. The geometric mean counts ranks from
+                the worst candidate: ``after_last - rank``.
         """
         if self.aggregation is Aggregation.ARITHMETIC_MEAN:
             return fmean(ranks)
@@ -105,8 +114,10 @@ class Score:
         """Return the terms of an SQL ``ORDER BY`` that sort candidates of a group by this score.
 
         Args:
-            columns: the table's columns; what is not among them is missing everywhere.
-            group: SQL expressions that are equal for candidates that are ranked among each other.
+            columns: the table's columns; the score's other columns are ignored, since no candidate
+                has a value in them.
+            group: SQL expressions; candidates for which all of these are equal form a group, and
+                ranks are counted within it.
         """
         known = self.among(columns)
         if len(known) < 2:
@@ -127,9 +138,10 @@ def _ranks(losses: Sequence[float | None]) -> list[float]:
 
 
 def _sql_rank(column: str, partition: str) -> str:
-    """Return the SQL of a candidate's rank in a column, which equal ones share.
+    """Return the SQL of a candidate's rank in a column.
 
-    It is the mean of the first and the last place of its equals, which both come of one sort.
+    Candidates with equal values share the mean of their first and their last rank. Both come from
+    one window, so the database sorts once.
     """
     window = f"({partition} ORDER BY {order_term(column, lower=lower_ranks_first(column))})"
     return f"((rank() OVER {window} + count(*) OVER {window}) / 2.0)"

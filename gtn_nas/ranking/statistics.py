@@ -1,7 +1,8 @@
-"""How well one ranking agrees with another: scores with the truth, predictions with what came.
+"""How well one ranking agrees with another, e.g. a proxy's scores with the true accuracies.
 
-A score and a truth are arrays ``(n,)``, higher is better. Intervals are percentiles of a bootstrap
-over architectures; differences between two scores are paired, on the same resamples.
+``score`` and ``truth`` are arrays ``(n,)`` with one value for each architecture; higher is better.
+Intervals are percentiles of a bootstrap over architectures. The difference between two scores is
+paired: both are measured on the same resamples.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ Places = NDArray[np.int64]
 Measure = Callable[[Values, Values], float]
 
 LOOKS = 10
-"""How many of a score's best a user would train fully."""
+"""How many of the architectures with the best scores a user would train fully."""
 SHARE = 0.1
-"""Part of the architectures that counts as the best of them."""
+"""The share of architectures that ``precision`` counts as the best."""
 FEW = 200
-"""Architectures up to which all pairs are compared at once."""
+"""Up to this many architectures, ``kendall`` compares all pairs in one array operation."""
 RESAMPLES = 1000
 LEAST_PAIRS = 3
-"""Architectures below which a rank correlation says nothing."""
+"""With fewer architectures, a rank correlation says nothing."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class Agreement:
 
     Attributes:
         spearman: rank correlation, -1 to 1; 1 means that the larger network always ranks higher.
-        count: candidates compared.
-        shared: how many stand among the first ``top`` of both.
-        top: length of the two lists whose overlap is counted.
+        count: number of candidates compared.
+        shared: how many candidates are among the first ``top`` of both rankings.
+        top: how many of the first candidates of each ranking are compared for ``shared``.
     """
 
     spearman: float
@@ -58,30 +59,30 @@ class Agreement:
 
 
 def spearman(score: Values, truth: Values) -> float:
-    """Return the correlation of ranks; 0 where either is constant, where SciPy's is NaN."""
+    """Return Spearman's rank correlation; 0 if either array is constant (SciPy returns NaN)."""
     a, b = rankdata(score), rankdata(truth)
     spread = a.std() * b.std()
     return float(np.mean((a - a.mean()) * (b - b.mean())) / spread) if spread else 0.0
 
 
 def kendall(score: Values, truth: Values) -> float:
-    """Return Kendall's tau-b; 0 where either is constant."""
+    """Return Kendall's tau-b; 0 if either array is constant."""
     if not np.ptp(score) or not np.ptp(truth):
         return 0.0
     if len(truth) > FEW:
         return float(kendalltau(score, truth).statistic)
-    # All pairs at once: SciPy's call takes ten times as long, and a bootstrap makes thousands.
+    # SciPy takes ten times as long for small arrays, and a bootstrap makes thousands of calls.
     a, b = (np.sign(values[:, None] - values) for values in (score, truth))
     return float(np.sum(a * b) / np.sqrt(np.sum(a * a) * np.sum(b * b)))
 
 
 def ndcg(score: Values, truth: Values) -> float:
-    """Return the discounted cumulative gain of the ten best, as a share of what is possible.
+    """Return the normalised discounted cumulative gain of the ten best scores, from 0 to 1.
 
-    Gains are truths scaled to 0-1 (Jaervelin & Kekaelaeinen 2002).
+    Gains are true values scaled to 0-1 (Jaervelin & Kekaelaeinen 2002).
     """
-    # Equal to scikit-learn's ``ndcg_score`` where no scores are equal. That takes 0.4 ms, thirty
-    # times as long, and a bootstrap makes thousands of calls.
+    # The result equals scikit-learn's ``ndcg_score`` if all scores are different. That function
+    # takes 0.4 ms, thirty times as long, and a bootstrap makes thousands of calls.
     spread = truth.max() - truth.min()
     gains = (truth - truth.min()) / spread if spread else np.ones_like(truth)
     discounts = 1 / np.log2(np.arange(2, 2 + min(LOOKS, len(truth))))
@@ -90,19 +91,22 @@ def ndcg(score: Values, truth: Values) -> float:
 
 
 def precision(score: Values, truth: Values) -> float:
-    """Return how many of the score's best tenth are in the truth's best tenth, as a share."""
+    """Return the share of the score's best tenth that is in the truth's best tenth."""
     count = max(1, round(SHARE * len(truth)))
     bound = np.sort(truth)[-count]
     return float(np.mean(truth[_best(score, count)] >= bound))
 
 
 def regret(score: Values, truth: Values) -> float:
-    """Return how far the truth's best is above the best of the score's ten best."""
+    """Return how much is lost by looking only at the ten architectures with the best scores.
+
+    It is the best true value of all architectures minus the best true value of these ten.
+    """
     return float(truth.max() - truth[_best(score, LOOKS)].max())
 
 
 def of_better_half(measure: Measure) -> Measure:
-    """Return the measure on the architectures that are truly at the median or above."""
+    """Return the measure restricted to architectures whose true value is at least the median."""
 
     def measured(score: Values, truth: Values) -> float:
         chosen = truth >= np.median(truth)
@@ -127,7 +131,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
 def with_interval(
     measure: Measure, score: Values, truth: Values, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
-    """Return a measure with its interval."""
+    """Return the value of a measure with its 95 % interval."""
     return _interval(lambda i: measure(score[i], truth[i]), len(truth), resamples, seed)
 
 
@@ -148,11 +152,11 @@ def difference(
 
 
 def agreement_with_size(ranking: Sequence[Record]) -> Agreement | None:
-    """Compare a ranking, best first, with one that puts the largest network first.
+    """Compare a ranking, best first, with the ranking that puts the largest network first.
 
     Returns:
-        The agreement over candidates that ended ``ok``, or ``None`` if there are too few of them,
-        or if all have the same size.
+        The agreement over candidates with status ``ok``. ``None`` if there are too few of them or
+        if all have the same size.
     """
     sized = [r for r in ranking if r.status is Status.OK and r.params is not None]
     sizes = np.array([r.params or 0 for r in sized], float)
@@ -169,8 +173,8 @@ def agreement_with_predictions(finals: Sequence[Final]) -> float | None:
     """Return the rank correlation of predicted and reached validation accuracies.
 
     Returns:
-        That of finals that were chosen by a prediction and ended ``ok``, or ``None`` if there are
-        too few of them. It is 0 where all predictions or all accuracies are equal.
+        The correlation over full trainings with a predicted and a reached accuracy. ``None`` if
+        there are too few of them; 0 if all predictions or all accuracies are equal.
     """
     pairs = [
         (f.predicted_accuracy, f.validation_accuracy)
@@ -184,7 +188,7 @@ def agreement_with_predictions(finals: Sequence[Final]) -> float | None:
 
 
 def _best(score: Values, count: int) -> Places:
-    """Return the places of the best; of equal ones, the earlier."""
+    """Return the indices of the ``count`` highest scores; of equal scores, the earlier first."""
     places: Places = np.argsort(-score, kind="stable")[:count]
     return places
 
@@ -192,7 +196,14 @@ def _best(score: Values, count: int) -> Places:
 def _interval(
     statistic: Callable[[Places], float], count: int, resamples: int, seed: int
 ) -> Interval:
-    """Return a statistic of architectures, given by their places, with its interval."""
+    """Return a statistic with its 95 % bootstrap interval.
+
+    Args:
+        statistic: takes the indices of the architectures to use.
+        count: number of architectures.
+        resamples: number of bootstrap resamples.
+        seed: of the bootstrap's random generator.
+    """
     places = np.arange(count)
     found = bootstrap(
         (places,),

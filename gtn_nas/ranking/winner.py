@@ -1,13 +1,13 @@
-"""Who wins among the networks that were fully trained, for records in memory and for SQL.
+"""The best of the fully trained networks, for records in memory and as SQL.
 
-Validation alone decides; the test split has no say. Trainings that ended well come first. Of them,
-the higher validation accuracy wins, then the lower validation loss (0.0 is the lowest there is),
-then the key, so that the order does not depend on who finished first. A missing or non-finite value
-comes after every number.
+Only results on the validation split decide; the test split is never used. Successful trainings come
+first. Among them, the higher validation accuracy wins, then the lower validation loss (0.0 is the
+best possible one), then the key, so that the order does not depend on which training finished
+first. A missing or non-finite value comes after every number.
 
-A run can have trained a network more than once, for instance after a crash. Each training is a
-final of its own, and the network counts by its best one; of equal ones by the later, whose weights
-are those in the run folder.
+A run can train a network more than once, for instance after a crash. Each training is a row of its
+own in the table of finals, and the best row counts for the network. Of equal rows the latest
+counts, since its weights are the ones in the run folder.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from gtn_nas.ranking.columns import finite, missing_last, order_term
 from gtn_nas.trial import Final, Status
 
 HIGHEST = "validation_accuracy"
-"""The column of the finals whose highest value wins."""
+"""The column of the finals that decides first: the highest value wins."""
 
 LOWEST = "validation_loss"
-"""The column whose lowest value wins among those."""
+"""The column that decides between equal values of ``HIGHEST``: the lowest value wins."""
 
 
 def best_first(finals: Iterable[Final]) -> list[Final]:
@@ -32,13 +32,13 @@ def best_first(finals: Iterable[Final]) -> list[Final]:
 
 
 def winner(finals: Iterable[Final]) -> Final | None:
-    """Return the best full training, if any ended well."""
+    """Return the best full training, or ``None`` if none succeeded."""
     best = next(iter(best_first(finals)), None)
     return best if best is not None and best.status is Status.OK else None
 
 
 def order_by() -> str:
-    """Return the same order as the terms of an SQL ``ORDER BY``, for the table of finals."""
+    """Return the order of ``best_first`` as the terms of an SQL ``ORDER BY`` on finals."""
     failed = f"status <> '{Status.OK}'"
     values = [order_term(HIGHEST, lower=False), order_term(LOWEST, lower=True)]
     return ", ".join([failed, *values, "key", "created_at DESC"])
