@@ -1,1 +1,1 @@
-"""What a run leaves behind: written by one writer, read by anyone."""
+"""The run folder: one process writes it, and any process can read and query it."""

@@ -1,4 +1,4 @@
-"""Two runs beside each other: what differs, who found the better network, how far they agree."""
+"""Compare two runs: their settings, their best networks, and how far their rankings agree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gtn_nas.results.settings import Ranking
 from gtn_nas.trial import Status
 
 INCIDENTAL = frozenset({"out", "data_dir", "address"})
-"""Settings that say where things are, and change nothing that is found."""
+"""Settings that only say where things are; they have no effect on results."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Verdict:
     """Which of two runs found the better network by one measure.
 
     Attributes:
-        measure: what it goes by.
-        first: key and value of the first run's best, if any.
-        second: that of the second run.
-        better: 1 or 2; ``None`` where they are even or cannot be compared.
-        why_not: why they cannot be compared.
+        measure: the column or score that decides.
+        first: key and value of the first run's best network, if any.
+        second: key and value of the second run's best network, if any.
+        better: 1 or 2; ``None`` if the runs are equally good or cannot be compared.
+        why_not: the reason why the runs cannot be compared, if they cannot.
     """
 
     measure: str
@@ -37,19 +37,21 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs beside each other.
+    """The result of comparing two runs.
 
     Attributes:
-        runs: their folders or URIs.
-        settings: settings that differ, with the values of both.
-        facts: what else scores depend on and differs: data, teacher, source of the space.
-        by_validation: who trained the better network fully.
-        by_score: who found the better candidate.
-        evaluated: candidates that each evaluated well.
-        shared: candidates that both did.
-        top: length of the two lists whose overlap is counted.
-        top_shared: how many stand among the first ``top`` of both.
-        spearman: rank correlation of the two rankings on what they share; ``None`` for too few.
+        runs: the folders or URIs of the two runs.
+        settings: settings that differ, each with its two values.
+        facts: other differences that scores depend on, each with its two values: the data, the
+            teacher, the source code of the search space.
+        by_validation: which run trained the network with the better validation accuracy.
+        by_score: which run found the candidate with the better score.
+        evaluated: number of candidates that each run evaluated successfully.
+        shared: number of candidates that both runs evaluated successfully.
+        top: how many of the best candidates of each run are compared for ``top_shared``.
+        top_shared: how many candidates are among the best ``top`` of both runs.
+        spearman: rank correlation of the two rankings over the shared candidates; ``None`` if
+            there are too few.
     """
 
     runs: tuple[str, str]
@@ -68,9 +70,9 @@ def compare(first: Run, second: Run, top: int = 10) -> Comparison:
     """Compare two runs; either may still be running.
 
     Args:
-        first: one run.
-        second: another one.
-        top: how many of the best of each are looked for among the other's.
+        first: the first run.
+        second: the second run.
+        top: how many of the best candidates of each run to compare for ``top_shared``.
 
     Raises:
         RunFolderError: a configuration is damaged.
@@ -105,19 +107,19 @@ def _differences(
 def _by_validation(
     first: Run, second: Run, facts: dict[str, Any], other_facts: dict[str, Any]
 ) -> Verdict:
-    """Compare the best finals, which is fair where they were validated on the same images."""
+    """Compare the best full trainings, provided that they were validated on the same images."""
     measure = HIGHEST
     images = [(f.get("data"), f.get("split")) for f in (facts, other_facts)]
     if images[0] != images[1]:
         return Verdict(measure, why_not="they were validated on different images")
-    finals = _of_winner(first), _of_winner(second)
+    finals = _winning_accuracy(first), _winning_accuracy(second)
     if None in finals:
         return Verdict(measure, *finals, why_not="not both have fully trained networks")
     return Verdict(measure, *finals, better=_higher(finals))
 
 
 def _by_score(first: Run, second: Run) -> Verdict:
-    """Rank the candidates of both together, which is fair where they were evaluated alike."""
+    """Rank the candidates of both runs together, provided that they were evaluated alike."""
     ranking, other = Ranking.of(first.config), Ranking.of(second.config)
     measure = str(ranking.score)
     if ranking.score != other.score:
@@ -138,7 +140,7 @@ def _by_score(first: Run, second: Run) -> Verdict:
     return Verdict(measure, (one, None), (two, None), None if one == two else better)
 
 
-def _of_winner(run: Run) -> tuple[str, float | None] | None:
+def _winning_accuracy(run: Run) -> tuple[str, float | None] | None:
     """Return the winner's key and validation accuracy, if both are known."""
     winner = run.winner()
     accuracy = None if winner is None else finite(winner[HIGHEST])
@@ -163,7 +165,7 @@ def _evaluation_ids(run: Run) -> set[str]:
 
 
 def _keys(run: Run) -> list[str]:
-    """Return the candidates that succeeded, best first."""
+    """Return the keys of the candidates that succeeded, best first."""
     rows = run.query(where=f"status = '{Status.OK}'", columns=["key"])
     return list(dict.fromkeys(str(row["key"]) for row in rows))
 

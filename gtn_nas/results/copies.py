@@ -1,4 +1,4 @@
-"""Copies of a bucket's parts on this machine, where DuckDB may read them."""
+"""Local copies of the part files of a run in a bucket, since DuckDB reads only local files."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from gtn_nas.storage.files import Place, for_each, whole_file
 
 
 class Copies:
-    """A folder of copies that lives as long as this object.
+    """A temporary folder of copies, which is deleted with this object.
 
-    A part is written once under a name of its own, so a copy never gets old.
+    A part file gets a unique name and never changes, so a copy never becomes outdated.
     """
 
     def __init__(self) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def local(self, files: Mapping[str, Sequence[Place]]) -> dict[str, list[Path]]:
-        """Return files of this machine with the same names and contents, a disk's own as they are.
+        """Return a local file for each part file, after downloading those in a bucket.
 
         Args:
             files: the part files of every table.
 
         Raises:
-            FileNotFoundError: the run's writer has merged one of them meanwhile.
+            FileNotFoundError: the run's writer has merged a part file into another meanwhile.
             EnvironmentFailure: the bucket does not answer, or the disk is full.
         """
         if not any(isinstance(part, BucketPath) for parts in files.values() for part in parts):

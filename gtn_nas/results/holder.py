@@ -1,4 +1,4 @@
-"""Who writes a run."""
+"""The process that writes a run, as its lock file names it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Holder:
     """The process that holds the lock of a run folder.
 
     Attributes:
-        host: name of its machine; empty where an older version did not leave one.
-        pid: its process there.
+        host: name of the process's machine; empty if an older version wrote the lock without it.
+        pid: the process's number on that machine.
     """
 
     host: str = ""
@@ -23,19 +23,19 @@ class Holder:
 
     @classmethod
     def this_process(cls) -> Holder:
-        """Return this process."""
+        """Return the holder that stands for the current process."""
         return cls(socket.gethostname(), os.getpid())
 
     @classmethod
     def from_json(cls, text: bytes) -> Holder:
-        """Read what ``to_json`` wrote; anyone may have written it."""
+        """Read a holder from JSON; if the text is not valid, return one with the defaults."""
         with suppress(ValueError, TypeError, KeyError):
             found = json.loads(text)
             return cls(str(found["host"]), int(found["pid"]))
         return cls()
 
     def to_json(self) -> bytes:
-        """Return it as JSON."""
+        """Return the holder as JSON."""
         return json.dumps(asdict(self)).encode()
 
     def __str__(self) -> str:

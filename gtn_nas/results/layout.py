@@ -1,4 +1,4 @@
-"""Where things are in a run folder."""
+"""The files and folders in a run folder."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ CONFIG = "config.yaml"
 LOCK = ".lock"
 WEIGHTS = "weights"
 TABLES = ("candidates", "finals", "events", "latencies")
-"""All tables; only a run that measured latencies has a folder of them."""
+"""All tables; the folder ``latencies`` exists only if the run measured latencies."""
 
 
 def is_run(folder: Place) -> bool:
-    """Tell whether a folder is a run: it has a configuration and a place for candidates.
+    """Tell whether a folder is a run: it has a configuration and a folder of candidates.
 
-    A bucket knows no empty folders, so there the configuration suffices.
+    A bucket has no empty folders, so there the configuration is enough.
 
     Raises:
         StoreError: the bucket does not answer.
@@ -30,11 +30,13 @@ def is_run(folder: Place) -> bool:
 
 
 def refuse_used(folder: Place) -> None:
-    """Refuse a folder unless it is new or empty, or was left by a start that did not get far.
+    """Refuse a folder unless a new run can start in it.
+
+    It must be missing or empty, or hold only a lock or temporary files of an interrupted start.
 
     Raises:
-        RunFolderError: it holds a run or anything else.
-        ConfigError: the bucket that it would be in is missing.
+        RunFolderError: the folder holds a run or other files.
+        ConfigError: the folder's bucket does not exist.
         StoreError: the bucket does not answer.
     """
     if is_run(folder):
@@ -61,10 +63,10 @@ def part_files(folder: Place, table: str) -> list[Place]:
 
 
 def next_part(folder: Place, table: str) -> Place:
-    """Return a name that sorts behind all parts of a table.
+    """Return the path for a table's next part file, whose name sorts after all others.
 
-    A number orders the names, since clocks can be set back; the random ending keeps two writers
-    apart where a file system has no locks.
+    The name has a counter instead of a time, since clocks can be set back. Its random ending keeps
+    two writers from choosing the same name on a file system without locks.
     """
     numbers = (name.split("-")[1] for name in _part_names(folder / table))
     number = max((int(n) + 1 for n in numbers if n.isdecimal()), default=0)

@@ -1,4 +1,4 @@
-"""One writer for a run in a bucket: a file that its owner writes again and again."""
+"""A lock for a run in a bucket: a file that its owner rewrites regularly, called a lease."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from gtn_nas.storage.files import TEMPORARY
 log = logging.getLogger(__name__)
 
 LIFETIME_S = 30.0
-"""Seconds after which a lease that was not renewed counts for nothing."""
+"""Seconds after its last renewal when a lease expires."""
 
 RENEW_S = 10.0
 """Seconds between two renewals."""
 
 WATCH_S = 2.0
-"""Seconds between two looks at a lease that may be renewed, or not."""
+"""Seconds between two checks whether another process still renews its lease."""
 
 SETTLE_S = 1.0
-"""Seconds in which another process that took the lease at the same moment would show."""
+"""Seconds to wait after taking a lease, to see if another process took it at the same moment."""
 
 
 class Lease:
-    """Keeps other writers out of a folder in a bucket, which has no locks.
+    """Keeps other writers out of a folder in a bucket, since buckets have no locks.
 
-    While it is held, a thread renews it, and the folder's connection waits out an outage. One that
-    was not renewed for ``LIFETIME_S`` is taken over, so a dead owner blocks nobody for longer. An
-    owner that was cut off for so long finds out before it writes anything: the lease is the fence
-    of the folder's connection.
+    While the lease is held, a thread renews it, and requests to the bucket are repeated during an
+    outage. A lease that was not renewed for ``LIFETIME_S`` expires, and another process may take
+    it, so an owner that died blocks others no longer than that. An owner that lost its connection
+    for that long checks its lease before it writes again: ``check`` is the fence of the folder's
+    connection, which is called before every change of the bucket.
 
     Args:
-        folder: what is locked.
+        folder: the folder to lock.
 
     Raises:
         RunFolderError: another process writes the folder.
@@ -59,10 +60,10 @@ class Lease:
         self._thread.start()
 
     def renew(self) -> None:
-        """Tell everyone that this process is alive.
+        """Renew the lease, which shows others that this process is alive.
 
         Raises:
-            EnvironmentFailure: another process has taken the lease over.
+            EnvironmentFailure: another process has taken the lease.
             StoreError: the bucket does not answer.
         """
         with self._one_at_a_time:
@@ -75,21 +76,21 @@ class Lease:
             self._write()
 
     def check(self) -> None:
-        """Make sure that this process is still the owner.
+        """Make sure that this process still owns the lease.
 
         Raises:
-            EnvironmentFailure: it is not.
+            EnvironmentFailure: another process has taken the lease.
             StoreError: the bucket does not answer.
         """
         if self._lost or self._clock() - self._renewed_at > LIFETIME_S:
             self.renew()
 
     def hurry(self) -> None:
-        """From now on, do not wait for a bucket that does not answer."""
+        """Stop repeating requests to a bucket that does not answer."""
         self._folder.bucket.waits_s = 0.0
 
     def release(self) -> None:
-        """Let another writer in; harmless when repeated."""
+        """Give up the lease, so that another process can write. Repeated calls have no effect."""
         if self._released.is_set():
             return
         self._released.set()
@@ -109,7 +110,7 @@ class Lease:
             raise self._refusal()
 
     def _outlive(self, seen: bytes) -> None:
-        """Wait until a lease has ended, or refuse as soon as it is renewed."""
+        """Wait until another process's lease expires; raise an error if it is renewed."""
         left_s = LIFETIME_S - self._age_s()
         if left_s > 0:
             message = "%s was written a moment ago; waiting up to %.0f s for a sign of its writer"
@@ -124,19 +125,22 @@ class Lease:
                 raise self._refusal()
 
     def _age_s(self) -> float:
-        """Return how long ago the lease was renewed, by the store's clock alone."""
+        """Return the seconds since the lease was renewed.
+
+        Both times come from the object store's clock: a new file is written and its time compared.
+        """
         probe = self._folder.apart() / f"{LOCK}-{self._owner}{TEMPORARY}"
         probe.write_bytes(b"")
         try:
             return (probe.modified() - self._file.modified()).total_seconds()
-        except FileNotFoundError:  # it ended this very moment
+        except FileNotFoundError:  # the owner has just released it
             return LIFETIME_S
         finally:
             probe.unlink(missing_ok=True)
 
     def _keep_renewing(self) -> None:
         while not self._released.wait(RENEW_S) and not self._lost:
-            with suppress(EnvironmentFailure):  # whoever writes next finds out, and tells
+            with suppress(EnvironmentFailure):  # the next write calls ``check``, which raises it
                 self.renew()
 
     def _read(self) -> bytes | None:
@@ -161,10 +165,11 @@ class Lease:
 
 
 def lease_holder(folder: BucketPath) -> Holder | None:
-    """Return who holds a folder's lease, if anyone does.
+    """Return the process that holds a folder's lease, or ``None``.
 
-    A reader writes nothing, so it compares the store's clock with its own; where they differ by
-    more than half a minute, it is wrong about an owner that has just died or just begun.
+    A reader must not write, so it cannot ask for the object store's time and uses its own clock. If
+    the two clocks differ by more than half a minute, the result can be wrong shortly after an owner
+    died or started.
 
     Raises:
         StoreError: the bucket does not answer.

@@ -1,4 +1,4 @@
-"""Runs by their folder, their URI, or a pattern of several."""
+"""Find runs by a folder, a URI, or a pattern that matches several."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from gtn_nas.storage.files import Place, place_of
 
 
 def find_runs(names: Iterable[str | Path]) -> list[Place]:
-    """Return the run folders that names or patterns such as ``runs/*`` stand for, each once.
+    """Return the run folders for names and patterns such as ``runs/*``, each folder once.
 
-    What matches a pattern and is no run is left out; what is named must be one. In a bucket, a
-    pattern can only be the last part of a URI.
+    A folder that matches a pattern but is not a run is left out. In a bucket, only the last part of
+    a URI can be a pattern.
 
     Raises:
-        RunFolderError: a name is none of a run, or a pattern matches no run.
-        ConfigError: a URI is of an unknown kind, carries credentials, or has a pattern elsewhere.
+        RunFolderError: a name without a pattern is not a run, or a pattern matches no run.
+        ConfigError: a URI is of an unknown kind, carries credentials, or has a pattern before its
+            last part.
         StoreError: an object store does not answer, or refuses.
     """
     found: dict[str, Place] = {}
@@ -32,10 +33,10 @@ def find_runs(names: Iterable[str | Path]) -> list[Place]:
 
 
 def require_run(folder: Place) -> Place:
-    """Return a folder, having checked that it is a run.
+    """Check that a folder is a run, and return it.
 
     Raises:
-        RunFolderError: it is not.
+        RunFolderError: the folder does not exist or is not a run.
         StoreError: the bucket does not answer.
     """
     if not folder.exists():
@@ -47,7 +48,7 @@ def require_run(folder: Place) -> Place:
 
 def _runs(name: str) -> list[Place]:
     if "://" in name:
-        base, _, query = name.partition("?")  # in a URI this is no pattern
+        base, _, query = name.partition("?")  # in a URI, "?" starts the query and is no wildcard
         if not _is_pattern(base):
             return [require_run(place_of(name))]
         matching = _in_bucket(base, query)
@@ -62,7 +63,7 @@ def _runs(name: str) -> list[Place]:
 
 
 def _in_bucket(base: str, query: str) -> list[Place]:
-    """Return the folders in a bucket that the last part of a URI matches."""
+    """Return the folders in a bucket that match the pattern in the last part of a URI."""
     parent, _, last = base.rstrip("/").rpartition("/")
     if _is_pattern(parent):
         raise ConfigError(f"{base!r}: in a bucket only the last part of a URI can be a pattern")

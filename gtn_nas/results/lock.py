@@ -1,4 +1,4 @@
-"""One writer for a run folder."""
+"""Locks that allow only one process at a time to write a run folder."""
 
 from __future__ import annotations
 
@@ -16,34 +16,39 @@ from gtn_nas.results.lease import Lease, lease_holder
 from gtn_nas.storage.files import Place
 
 TRIES, PAUSE_S = 5, 0.02
-"""How often, and after how many seconds each, a lock is tried that a reader only looks at."""
+"""How often to try to take a lock, and the seconds between tries.
+
+``holder_of`` in another process takes the lock for a moment, so a single try could fail by chance.
+"""
 
 
 class Lock(Protocol):
     """Keeps other writers out of a run folder."""
 
     def hurry(self) -> None:
-        """From now on, do not wait for a folder that does not answer."""
+        """Stop waiting for a folder that does not answer."""
 
     def release(self) -> None:
-        """Let another writer in; harmless when repeated."""
+        """Release the lock, so that another process can write. Repeated calls have no effect."""
 
 
 def locked(folder: Place) -> Lock:
-    """Take a folder's lock.
+    """Lock a folder.
 
     Raises:
-        RunFolderError: another process writes it.
-        EnvironmentFailure: it cannot be locked.
+        RunFolderError: another process writes the folder.
+        EnvironmentFailure: the folder cannot be locked.
     """
     return FileLock(folder) if isinstance(folder, Path) else Lease(folder)
 
 
 def holder_of(folder: Place) -> Holder | None:
-    """Return who writes a folder now, if anyone does; nobody is kept from it by the look.
+    """Return the process that writes a folder now, or ``None``.
+
+    The check does not keep a writer from locking the folder.
 
     Raises:
-        StoreError: it is in a bucket that does not answer.
+        StoreError: the folder is in a bucket that does not answer.
     """
     if not isinstance(folder, Path):
         return lease_holder(folder)
@@ -63,10 +68,14 @@ def holder_of(folder: Place) -> Holder | None:
 
 
 class FileLock:
-    """A lock of the operating system, which ends with its owner, however that dies.
+    """A file lock; the operating system releases it when its owner ends, even by a crash.
 
     Args:
-        folder: what is locked.
+        folder: the folder to lock.
+
+    Raises:
+        RunFolderError: another process writes the folder.
+        EnvironmentFailure: the folder cannot be locked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -84,22 +93,22 @@ class FileLock:
                 f"another process writes {folder}; wait until it is done"
             ) from error
         self._descriptor: int | None = descriptor
-        with suppress(OSError):  # a disk that is full is told by whoever writes what counts
+        with suppress(OSError):  # if the disk is full, the first write of results says so
             os.ftruncate(descriptor, 0)
             os.write(descriptor, Holder.this_process().to_json())
 
     def hurry(self) -> None:
-        """Nothing: a disk answers."""
+        """Do nothing: a disk always answers."""
 
     def release(self) -> None:
-        """Let another writer in."""
+        """Release the lock, so that another process can write. Repeated calls have no effect."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def _lock(descriptor: int) -> None:
-    """Take a lock, also when someone looks at it just now."""
+    """Take a lock, trying again while a reader holds it for a moment in ``holder_of``."""
     for _ in range(TRIES - 1):
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,8 @@
-"""Parquet parts: rows to a file that appears whole or not at all, and back."""
+"""Parquet part files: write rows to a file atomically, and read them back.
+
+A part file is torn if it is damaged or incomplete, and foreign if it does not hold the expected
+rows.
+"""
 
 from __future__ import annotations
 
@@ -25,32 +29,37 @@ ARROW_TYPES: Mapping[str, Any] = {
 }
 
 ROW_GROUP = 131_072
-"""Rows that a reader's thread takes at a time; DuckDB's own default."""
+"""Rows of a Parquet row group, which one reading thread takes at a time; as in DuckDB."""
 
 
 def to_table(rows: Sequence[Row], run: str) -> Any:
-    """Return rows of one kind as a pyarrow table with all known columns and every extra one.
+    """Return rows of one kind as a pyarrow table.
+
+    The table has all columns of this kind, and one for each name in ``Record.extra``.
 
     Args:
-        rows: at least one.
-        run: the run's name, for rows that carry none.
+        rows: at least one row.
+        run: name of the run, for rows without one.
 
     Raises:
-        ConfigError: a proxy's name is that of a known column.
+        ConfigError: a proxy's name equals that of a known column.
     """
     known = columns(type(rows[0]))
     arrays = {n: _array([getattr(row, n) for row in rows], kind) for n, kind in known.items()}
     arrays["run"] = _array([row.run or run for row in rows], known["run"])
     extras = [row.extra if isinstance(row, Record) else {} for row in rows]
     for name in sorted({name for extra in extras for name in extra}):
-        if name.lower() in known:  # SQL does not tell the case of names apart
+        if name.lower() in known:  # names in SQL are not case-sensitive
             raise ConfigError(f"a proxy cannot be called {name!r}: candidates have such a column")
         arrays[name] = _array([extra.get(name) for extra in extras], "DOUBLE")
     return pa.table(arrays)
 
 
 def to_rows(table: Any, kind: type[Row]) -> list[Any]:
-    """Return a table's rows as ``kind``; unknown numeric columns become ``Record.extra``."""
+    """Return a table's rows as objects of ``kind``.
+
+    For records, numeric columns that the class does not have become entries of ``Record.extra``.
+    """
     known = columns(kind)
     rows = []
     for values in table.to_pylist():
@@ -67,28 +76,28 @@ def to_rows(table: Any, kind: type[Row]) -> list[Any]:
 
 
 def write_part(path: Place, table: Any) -> None:
-    """Write a table as one part."""
+    """Write a table as one part file."""
     with whole_file(path) as file:
         pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP)
 
 
 def read_parts(paths: Sequence[Place], kind: type[Row]) -> dict[Place, Any]:
-    """Read parts; of each that is torn or foreign, warn by its name and leave it out.
+    """Read part files; leave out those that are torn or foreign, with a warning for each.
 
     Raises:
-        RunFolderError: a newer version of this package wrote one.
-        StoreError: they are in a bucket that does not answer.
+        RunFolderError: a newer version of this package wrote one of the files.
+        StoreError: the files are in a bucket that does not answer.
     """
     tables = for_each(paths, lambda path: read_part(path, kind))
     return {p: table for p, table in zip(paths, tables, strict=True) if table is not None}
 
 
 def read_part(path: Place, kind: type[Row]) -> Any:
-    """Read one part; return ``None``, after a warning that names it, if it is torn or foreign.
+    """Read one part file; if it is torn or foreign, warn and return ``None``.
 
     Raises:
-        RunFolderError: a newer version of this package wrote it.
-        StoreError: it is in a bucket that does not answer.
+        RunFolderError: a newer version of this package wrote the file.
+        StoreError: the file is in a bucket that does not answer.
     """
     try:
         table = _opened(path).read()
@@ -107,7 +116,7 @@ def read_part(path: Place, kind: type[Row]) -> Any:
 
 
 def newest_version(paths: Sequence[Place]) -> int | None:
-    """Return the highest schema version in some parts, readable ones only."""
+    """Return the highest schema version in some part files; unreadable ones are ignored."""
     newest = for_each(paths, _version)
     return max((version for version in newest if version is not None), default=None)
 
@@ -115,8 +124,12 @@ def newest_version(paths: Sequence[Place]) -> int | None:
 def require_version(folder: Place, version: int | None) -> None:
     """Refuse a run that a newer version of this package wrote.
 
+    Args:
+        folder: the run folder, for the message.
+        version: the highest schema version in the run; ``None`` if there is none.
+
     Raises:
-        RunFolderError: says so.
+        RunFolderError: the version is higher than the one that this package reads.
     """
     if version is not None and version > SCHEMA_VERSION:
         raise RunFolderError(
@@ -126,7 +139,7 @@ def require_version(folder: Place, version: int | None) -> None:
 
 
 def joined(tables: Sequence[Any], kind: type[Row]) -> Any:
-    """Return tables as one, of every row that is there more than once only the first."""
+    """Concatenate tables; of duplicate rows, keep only the first."""
     table = pa.concat_tables(tables, promote_options="permissive")
     if kind is Record:
         table = table.sort_by("tell_index")
@@ -136,7 +149,7 @@ def joined(tables: Sequence[Any], kind: type[Row]) -> Any:
 
 
 def _opened(path: Place) -> Any:
-    """Open a part; one in a bucket is fetched as a whole."""
+    """Open a part file; if it is in a bucket, download it completely."""
     is_far = isinstance(path, BucketPath)
     return pq.ParquetFile(pa.BufferReader(path.read_bytes()) if is_far else path)
 
@@ -152,7 +165,7 @@ def _version(path: Place) -> int | None:
 def _array(values: list[Any], sql_type: str) -> Any:
     try:
         return pa.array(values, ARROW_TYPES[sql_type])
-    except UnicodeEncodeError:  # half a surrogate pair, as in a file name that is not UTF-8
+    except UnicodeEncodeError:  # a lone surrogate, as Python has for file names not in UTF-8
         plain = [v and v.encode("utf-8", "replace").decode() for v in values]
         return pa.array(plain, ARROW_TYPES[sql_type])
 

@@ -1,4 +1,4 @@
-"""The readers of run folders: of one run, with all that belongs to it, or of several at once."""
+"""Open one run or several for reading: ``load_run``, ``load_runs`` and ``Run``."""
 
 # ruff: noqa: S608 - every query is our own
 from __future__ import annotations
@@ -25,7 +25,7 @@ def load_run(uri: str | Path) -> Run:
     """Open a run for reading; it may still be running.
 
     Args:
-        uri: its folder, or a URI such as ``s3://bucket/runs/x``.
+        uri: the run's folder, or its URI such as ``s3://bucket/runs/x``.
 
     Raises:
         RunFolderError: there is no run, or a newer version of this package wrote it.
@@ -47,11 +47,11 @@ def load_runs(*uris: str | Path) -> Runs:
     """Open several runs for reading, as if they were one.
 
     Args:
-        uris: their folders or URIs, or patterns such as ``runs/*`` and ``s3://bucket/runs/*``.
+        uris: folders or URIs of runs, or patterns such as ``runs/*`` and ``s3://bucket/runs/*``.
 
     Raises:
-        RunFolderError: one is no run, a pattern matches none, or a newer version of this package
-            wrote one.
+        RunFolderError: a folder is not a run, a pattern matches no run, or a newer version of this
+            package wrote one of the runs.
         ConfigError: a URI is of an unknown kind, or carries credentials.
         StoreError: an object store does not answer, or refuses.
 
@@ -88,7 +88,7 @@ class Run(Runs):
 
     @property
     def name(self) -> str:
-        """The run's name, which is that of its folder."""
+        """The run's name, which is the name of its folder."""
         return (self.folder.resolve() if isinstance(self.folder, Path) else self.folder).name
 
     @property
@@ -96,7 +96,7 @@ class Run(Runs):
         """The run's configuration.
 
         Raises:
-            RunFolderError: it is not a YAML mapping.
+            RunFolderError: the file cannot be read or is not a YAML mapping.
         """
         return read_settings(self.folder)
 
@@ -125,13 +125,16 @@ class Run(Runs):
         )
 
     def winner(self) -> dict[str, Any] | None:
-        """Return the full training that is best on validation images, if any ended well."""
+        """Return the full training that is best on validation images, or ``None``."""
         best = next(iter(self.best_finals()), None)
         return best if best is not None and best["status"] == Status.OK else None
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the run noted of its images, space, teacher and proxies when it was started last."""
+        """What the run recorded at its latest start or resume.
+
+        These are facts about its images, search space, teacher and proxies.
+        """
         noted = self.sql(
             "SELECT details FROM events WHERE kind IN ('start', 'resume') "
             "ORDER BY created_at DESC LIMIT 1"

@@ -1,6 +1,6 @@
-"""Reads one run or several, as if they were one table."""
+"""Read one run or several; the tables of several runs are read as one."""
 
-# ruff: noqa: S608 - names are checked and quoted, and the sandbox holds what a user writes
+# ruff: noqa: S608 - names are checked and quoted, and a user's SQL runs in the sandbox
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ Rows = tuple[list[str], list[tuple[Any, ...]]]
 FrameKind = Literal["pandas", "arrow"]
 
 ORDERS = {"candidates": "tell_index", "finals": "rank, created_at"}
-"""Order of the rows of a whole table; of the others it is ``created_at``."""
+"""The columns that a whole table is sorted by; other tables are sorted by ``created_at``."""
 
 OF_QUERIES = (
     duckdb.BinderException,
@@ -40,15 +40,15 @@ OF_QUERIES = (
     duckdb.ParserException,
     duckdb.PermissionException,
 )
-"""What DuckDB raises when a query is wrong; a damaged file can give any other error."""
+"""Errors of DuckDB for a wrong query; a damaged file can cause any other error."""
 
 
 class Runs:
-    """Run folders to read from; every call sees what they hold by then.
+    """Reader of one or several run folders; every call reads their current contents.
 
-    A damaged or foreign part file is skipped, with a warning that names it. Of runs in a bucket,
-    the parts are fetched, each once. With several runs, the column ``run`` holds the names of their
-    folders, or the whole paths where two are called alike.
+    A part file that is damaged or does not belong to its table is skipped, with a warning that
+    names it. Part files in a bucket are downloaded, each once. With several runs, the column
+    ``run`` holds the name of each row's run folder, or the whole path if two names are equal.
 
     Args:
         folders: the run folders; ``load_runs`` checks them first.
@@ -70,11 +70,15 @@ class Runs:
 
     @property
     def skipped(self) -> list[str]:
-        """What could not be read in the last answer, in words."""
+        """Messages about part files that were skipped as damaged or foreign, as last read."""
         return [] if self._tables is None else self._tables.skipped
 
     def check(self) -> None:
-        """Read enough to know that these are runs that this version can read."""
+        """Check that the folders are runs that this version can read.
+
+        Raises:
+            RunFolderError: a newer version of this package wrote one of the runs.
+        """
         self._answer(lambda tables: tables.view("candidates"))
 
     @overload
@@ -84,7 +88,7 @@ class Runs:
     def candidates(self, format: Literal["arrow"]) -> pa.Table: ...
 
     def candidates(self, format: FrameKind = "pandas") -> pd.DataFrame | pa.Table:
-        """Return all candidates, in the order in which they were told.
+        """Return all evaluated candidates, in the order in which the strategy was told of them.
 
         Args:
             format: ``pandas`` for a data frame, ``arrow`` for an Arrow table.
@@ -102,23 +106,24 @@ class Runs:
         return self._frame("finals", format)
 
     def events(self) -> pd.DataFrame:
-        """Return all events in the order in which they happened, with pandas."""
+        """Return all events as a pandas data frame, in the order in which they happened."""
         return self._frame("events", "pandas")
 
     def latencies(self) -> pd.DataFrame:
-        """Return how each latency was measured, or why it could not be, with pandas."""
+        """Return the latency measurements as a pandas data frame, failed ones with their error."""
         return self._frame("latencies", "pandas")
 
     def top(self, n: int = 10) -> list[dict[str, Any]]:
-        """Return the ``n`` best candidates as mappings from column to value."""
+        """Return the ``n`` best candidates, each as a mapping from column to value."""
         return self.query(top=n)
 
     def pareto(self, *columns: str, where: str | None = None) -> list[dict[str, Any]]:
-        """Return the candidates on the Pareto front of columns, best first, as mappings.
+        """Return the candidates on a Pareto front, best first, each as a mapping.
 
         Args:
-            columns: e.g. ``"proxy_accuracy", "params"``; see ``ranking.columns.lower_is_better``.
-            where: SQL condition on the candidates.
+            columns: the objectives, e.g. ``"proxy_accuracy", "params"``; see
+                ``ranking.columns.lower_is_better`` for the direction of each.
+            where: SQL condition that candidates must fulfil.
         """
         return self.query(where=where, pareto=columns)
 
@@ -130,7 +135,7 @@ class Runs:
         sort: str | None = None,
         pareto: Sequence[str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Return candidates as mappings from column to value, best first; see ``rows``."""
+        """Return candidates, best first, each as a mapping from column to value; see ``rows``."""
         return _mappings(self.rows(top, where, columns, sort, pareto))
 
     def rows(
@@ -141,9 +146,9 @@ class Runs:
         sort: str | None = None,
         pareto: Sequence[str] | None = None,
     ) -> Rows:
-        """Return the names of columns, and the candidates' values in them, best first.
+        """Return the names of columns, and for each candidate its values, best first.
 
-        What the arguments mean, ``Selection`` says.
+        The arguments are the attributes of ``Selection``.
 
         Raises:
             QueryError: an argument is wrong, or the query takes too long or too much memory.
@@ -151,30 +156,33 @@ class Runs:
         return self.selected(Selection(top, where, columns, sort, pareto))
 
     def selected(self, selection: Selection) -> Rows:
-        """Return the same as ``rows`` for a selection."""
+        """Return what ``rows`` returns, for a ``Selection``."""
         return self._answer(lambda tables: tables.sandbox.fetch(*self._query(tables, selection)))
 
     def selected_table(self, selection: Selection) -> pa.Table:
-        """Return the same as an Arrow table."""
+        """Return the selected candidates as an Arrow table."""
         return self._answer(
             lambda tables: _in_utc(tables.sandbox.arrow(*self._query(tables, selection)))
         )
 
     def sql(self, select: str) -> list[dict[str, Any]]:
-        """Return the rows of one SELECT over the tables candidates, finals, events and latencies.
+        """Run one SELECT over the tables candidates, finals, events and latencies.
+
+        Returns:
+            The rows, each as a mapping from column to value.
 
         Raises:
-            QueryError: it is not one SELECT, is wrong, reaches for anything but the tables, or
-                takes too long or too much memory.
+            QueryError: the text is not one valid SELECT, uses anything but these tables, or takes
+                too long or too much memory.
         """
         return _mappings(self.sql_rows(select))
 
     def sql_rows(self, select: str) -> Rows:
-        """Return the same as names of columns and rows of values."""
+        """Run one SELECT as ``sql`` does; return the names of its columns and its rows."""
         return self._answer(lambda tables: tables.sandbox.fetch(_statement(tables, select)))
 
     def sql_table(self, select: str) -> pa.Table:
-        """Return the same as an Arrow table."""
+        """Run one SELECT as ``sql`` does; return an Arrow table."""
         return self._answer(lambda tables: tables.sandbox.arrow(_statement(tables, select)))
 
     def _query(self, tables: Union, selection: Selection) -> Query:
@@ -193,12 +201,12 @@ class Runs:
         return found if format == "arrow" else found.to_pandas()
 
     def _answer(self, ask: Callable[[Union], T]) -> T:
-        """Ask, and ask again when the parts changed meanwhile or one of them was damaged."""
+        """Call ``ask``; call it again if part files changed meanwhile or one was damaged."""
         while True:
             files = self._listed()
             try:
                 tables = self._tables_of(files)
-            except FileNotFoundError:  # a run's writer has just merged what was to be fetched
+            except FileNotFoundError:  # a run's writer merged a part file before its download
                 continue
             try:
                 return ask(tables)
@@ -227,7 +235,7 @@ class Runs:
 
 
 def _names(folders: Sequence[Place]) -> list[str]:
-    """Return what runs are called: by their folders, or in full where that is ambiguous."""
+    """Return a name for each run: its folder's name, or its whole path if names are equal."""
     short = [
         folder.absolute().name if isinstance(folder, Path) else folder.name for folder in folders
     ]
@@ -238,7 +246,7 @@ def _names(folders: Sequence[Place]) -> list[str]:
 
 
 def _statement(tables: Union, select: str) -> str:
-    """Check a statement, and make the tables known that it may be about."""
+    """Check a SELECT statement, and create views of the tables that it mentions."""
     statement = tables.sandbox.statement(select)
     for table in TABLES:
         if table in select.lower():
@@ -252,7 +260,7 @@ def _mappings(rows: Rows) -> list[dict[str, Any]]:
 
 
 def _in_utc(table: pa.Table) -> pa.Table:
-    """Return a table whose times say that they are in UTC."""
+    """Return a table in which times without a time zone are marked as UTC."""
     import pyarrow as pa
 
     for place, field in enumerate(table.schema):

@@ -1,4 +1,4 @@
-"""DuckDB for expressions of strangers: it reads the files it was given, and does nothing else."""
+"""DuckDB for untrusted SQL: it can read the files it was given, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,26 +21,29 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30.0
 MEMORY_MB = 700
-"""What DuckDB may allocate; the process stays below 1 GB with it."""
+"""Memory that DuckDB may allocate; the whole process then stays below 1 GB."""
 
 MAX_ROWS = 2_000_000
-"""Rows of a result, which Python holds beyond that memory."""
+"""Most rows of a result; Python holds them in memory beside DuckDB's."""
 
 HARMLESS = frozenset({"unnest", "json_each", "json_tree"})
-"""Table functions that only compute; the others reach for files, settings or raw memory."""
+"""Table functions that only compute; all others can read files, settings or raw memory."""
 
 GROWING = frozenset(
     {"array_resize", "bitstring", "format", "generate_series", "list_resize"}
     | {"lpad", "printf", "range", "repeat", "rpad"}
 )
-"""Functions that make any amount of data in one call, which neither limit can stop."""
+"""Functions that can create any amount of data in one call.
+
+Neither the time limit nor the memory limit can stop such a call.
+"""
 
 
 class Sandbox:
-    """An in-memory database that reads some Parquet files and can neither read nor write others.
+    """An in-memory database that can read the given Parquet files and access no others.
 
     Args:
-        files: the files it may read.
+        files: the files that the database may read.
         timeout_s: seconds that one statement may take.
     """
 
@@ -68,11 +71,11 @@ class Sandbox:
     ) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run one statement and return the names of its columns and its rows.
 
-        A time without a zone gets UTC, which every time in a run is in.
+        A time without a time zone is taken as UTC, since all times in a run are in UTC.
 
         Raises:
-            QueryError: it takes too long, too much memory, or gives too many rows.
-            duckdb.Error: it is wrong, or a file is.
+            QueryError: the statement takes too long or too much memory, or gives too many rows.
+            duckdb.Error: the statement is wrong, or a file is damaged.
         """
         with self._limits():
             result = self._connection.execute(sql, parameters)
@@ -87,17 +90,17 @@ class Sandbox:
         """Run one statement and return its result as an Arrow table; this imports pyarrow.
 
         Raises:
-            QueryError: it takes too long or too much memory.
-            duckdb.Error: it is wrong, or a file is.
+            QueryError: the statement takes too long or too much memory.
+            duckdb.Error: the statement is wrong, or a file is damaged.
         """
         with self._limits():
             return self._connection.sql(sql, params=list(parameters)).to_arrow_table()
 
     def expression(self, text: str) -> str:
-        """Return a condition as DuckDB understood it, having checked that it is just one.
+        """Check that a text is exactly one SQL condition; return it as DuckDB parsed it.
 
         Raises:
-            QueryError: it is none, or calls what a query may not call.
+            QueryError: the text is not a condition, or calls a function that is not allowed.
         """
         try:
             expression = str(duckdb.SQLExpression(_utf8(text)))
@@ -107,10 +110,10 @@ class Sandbox:
         return expression
 
     def statement(self, text: str) -> str:
-        """Return a statement, having checked that it is one SELECT that only computes.
+        """Check that a text is one SELECT that calls only allowed functions; return the text.
 
         Raises:
-            QueryError: it is something else.
+            QueryError: the text is something else.
         """
         _, [(tree,)] = self.fetch("SELECT json_serialize_sql(?::VARCHAR)", [_utf8(text)])
         parsed = json.loads(tree)
@@ -120,7 +123,7 @@ class Sandbox:
             raise QueryError("a query is exactly one SELECT statement")
         for node in _nodes(parsed):
             kind = str(node.get("type"))
-            if kind.endswith("_QUERY_NODE"):  # INSERT and its like inside a WITH
+            if kind.endswith("_QUERY_NODE"):  # INSERT, UPDATE or DELETE inside a WITH
                 raise QueryError("a query may only SELECT")
             function = node["function"] if kind == "TABLE_FUNCTION" else node
             called = str(function.get("function_name")).lower()
@@ -144,7 +147,7 @@ class Sandbox:
 
 
 def pattern(file: Path) -> str:
-    """Return the glob pattern that matches one file only, since DuckDB takes paths for patterns."""
+    """Return a glob pattern that matches only this file, since DuckDB reads paths as patterns."""
     return re.sub(r"([*?\[])", r"[\1]", str(file.absolute()))
 
 
@@ -154,13 +157,13 @@ def literal(text: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return what DuckDB says is wrong, without its kind and its drawing of where."""
+    """Return DuckDB's message without the error's kind and without the marked line of SQL."""
     line = str(error).partition("\n")[0]
     return re.sub(r"^[A-Z][\w ]*? Error: ", "", line)
 
 
 def _utf8(text: str) -> str:
-    """Return a text that DuckDB can take; a command line can hold bytes that are none."""
+    """Return a text if it is valid UTF-8, which arguments of a command line may not be."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""The rows of a run's tables, and the columns that follow from them."""
+"""The classes for rows of a run's tables, and the columns that follow from their fields."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Event:
     """Something that happened in a run: one row of the events table.
 
     Attributes:
-        kind: ``batch``, ``ask``, ``reuse``, ``start``, ``resume``, ``exhausted``, ``end``; of
-            workers, ``worker_joined``, ``worker_left``, ``requeued``; of full trainings,
-            ``epoch``, ``confusion``.
-        details: whatever else belongs to it, a JSON object.
+        kind: ``batch``, ``ask``, ``reuse``, ``start``, ``resume``, ``exhausted`` or ``end``; for
+            workers, ``worker_joined``, ``worker_left`` or ``requeued``; for full trainings,
+            ``epoch`` or ``confusion``.
+        details: further facts about the event, as a JSON object.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Event:
 
     @classmethod
     def ask(cls, trial: Trial) -> Event:
-        """Note that a trial was asked for, with all that is needed to dispatch it again."""
+        """Return the event of asking for a trial; it holds all that a resume needs to repeat it."""
         details = {
             "space": trial.architecture.space,
             "choices": dict(trial.architecture.choices),
@@ -48,10 +48,10 @@ class Event:
         return cls("ask", ask_index=trial.ask_index, key=key, details=json.dumps(details))
 
     def trial(self) -> Trial:
-        """Return the trial that an ``ask`` noted.
+        """Return the trial of an ``ask`` event.
 
         Raises:
-            ValueError: this is no ``ask``.
+            ValueError: the event is of another kind.
         """
         if self.kind != "ask" or self.ask_index is None:
             raise ValueError(f"an event of kind {self.kind!r} holds no trial")
@@ -62,15 +62,15 @@ class Event:
 
 @dataclass(frozen=True)
 class Latency:
-    """How fast a candidate answers as a user would deploy it: one row of the latencies table."""
+    """How fast a candidate's network predicts when deployed: one row of the latencies table."""
 
     key: str
     batch: int
-    """Images in a pass."""
+    """Number of images in a forward pass."""
     latency_ms: float | None = None
-    """Median milliseconds of a forward pass at final scale; none if the network failed."""
+    """Median milliseconds of a forward pass at final scale; ``None`` if the network failed."""
     runs: int | None = None
-    """Passes that it is the median of."""
+    """Number of forward passes that ``latency_ms`` is the median of."""
     run: str = ""
     status: Status = Status.OK
     error: str | None = None
@@ -90,7 +90,7 @@ KINDS: Mapping[str, type[Row]] = {
     "events": Event,
     "latencies": Latency,
 }
-"""What a row of each table is."""
+"""The class of a row, for each table."""
 
 SQL_TYPES: Mapping[type, str] = {
     str: "VARCHAR",
@@ -112,15 +112,15 @@ def columns(kind: type[Row]) -> dict[str, str]:
 
 
 def required(kind: type[Row]) -> list[str]:
-    """Return the columns that a file must have, without nulls, to be a part of the table."""
+    """Return the columns that every part file of a table must have, without nulls."""
     return [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
 
 
 def identity(kind: type[Row]) -> list[str]:
-    """Return the columns that two rows share only if one is a duplicate of the other.
+    """Return the columns that identify a row: two rows with equal values in them are duplicates.
 
-    Candidates with equal values here have equal scores, and each is measured once; finals and
-    events are told apart by all they hold.
+    Candidates with equal values in these columns have equal scores. Of each candidate there is one
+    latency. Finals and events are duplicates only if all their columns are equal.
     """
     if kind is Record:
         return ["key", "evaluation_id", "budget", "seed"]
@@ -130,7 +130,7 @@ def identity(kind: type[Row]) -> list[str]:
 
 
 def _without_none(hint: Any) -> type:
-    """Return ``T`` of ``T | None``."""
+    """Return ``T`` for a type hint ``T`` or ``T | None``."""
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = [t for t in get_args(hint) if t is not types.NoneType]
     return hint  # type: ignore[no-any-return]  # a dataclass's hints are plain types here

@@ -1,6 +1,6 @@
-"""Which candidates are wanted, in which order, and what of them."""
+"""A user's selection of candidates, with their order and columns, and the SQL for it."""
 
-# ruff: noqa: S608 - names are checked and quoted, and the sandbox holds what a user writes
+# ruff: noqa: S608 - names are checked and quoted, and a user's SQL runs in the sandbox
 from __future__ import annotations
 
 import warnings
@@ -22,18 +22,20 @@ from gtn_nas.trial import Status
 
 @dataclass(frozen=True)
 class Selection:
-    """Which candidates are wanted, best first.
+    """Which candidates to return, best first.
 
-    A candidate that was evaluated at several budgets appears with the largest of them that fulfils
-    the condition.
+    If a candidate was evaluated at several budgets, the row with the largest budget is returned, of
+    the rows that fulfil ``where``.
 
     Attributes:
-        top: how many at most; all by default.
+        top: how many candidates to return at most; all by default.
         where: SQL condition on the columns, e.g. ``"params < 50000 AND status = 'ok'"``.
         columns: names of the columns to return; all by default.
-        sort: columns to sort by instead, as in SQL: ``"params, proxy_accuracy DESC"``.
-        pareto: columns whose Pareto front is returned alone: of candidates that succeeded within
-            the run's limits, at the largest budget there is.
+        sort: columns to sort by instead of the run's ranking, as in SQL:
+            ``"params, proxy_accuracy DESC"``.
+        pareto: objectives; if given, only candidates on their Pareto front are returned. The front
+            is made of candidates that succeeded and keep the run's limits, at the largest budget
+            among them.
     """
 
     top: int | None = None
@@ -43,17 +45,17 @@ class Selection:
     pareto: Sequence[str] | None = None
 
     def query(self, tables: Union, folders: Sequence[Place]) -> Query:
-        """Return its SQL.
+        """Return the SQL of the selection.
 
-        Where few rows of many are wanted, they are found by the columns that decide it alone, and
-        then fetched: sorting whole rows takes twice as long.
+        If ``top`` or ``pareto`` is given, the rows are first found with only the columns that
+        decide, and then their other columns are read: sorting whole rows takes twice as long.
 
         Args:
-            tables: of the runs.
-            folders: their folders.
+            tables: the tables of the runs.
+            folders: the run folders.
 
         Raises:
-            QueryError: something of it is wrong, or the runs have no common order.
+            QueryError: an attribute of the selection is wrong, or the runs have no common order.
         """
         if self.top is not None and self.top < 0:
             raise QueryError(f"top must not be negative, and is {self.top}")
@@ -70,7 +72,10 @@ class Selection:
         return tables.rows_at("candidates", [(row[0], row[1], row[2]) for row in found], names)
 
     def _sorted(self, tables: Union, folders: Sequence[Place], shown: Sequence[str]) -> str:
-        """Return the SQL of some columns of all candidates that may be wanted, in their order."""
+        """Return the SQL of the columns ``shown``, sorted, before ``top`` and the Pareto front.
+
+        It already leaves out candidates by ``where``, and those that cannot be on the front.
+        """
         view = tables.view("candidates")
         condition = f"({tables.sandbox.expression(self.where)})" if self.where else "true"
         chosen = f"SELECT * FROM candidates WHERE {condition}{tables.largest_budget()}"
@@ -90,7 +95,7 @@ class Selection:
         """Return the terms of the ``ORDER BY``."""
         types = tables.view("candidates").types
         if self.sort:
-            # What ties is in any order that is always the same.
+            # Equal values need some fixed order, so that each call returns the same.
             return f"{sort_terms(self.sort, types)}, {RUN}, key, tell_index"
         if not tables.comparable():
             warnings.warn(
@@ -103,7 +108,7 @@ class Selection:
 
 
 def _front(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return the rows of the Pareto front of their last columns."""
+    """Return the rows on the Pareto front of ``columns``, which are the last values of each row."""
     signs = [1 if lower_is_better(column) else -1 for column in columns]
 
     def losses(row: tuple[Any, ...]) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""What runs were asked for, as their readers need it: without the libraries that validate it."""
+"""The stored configuration of a run, read without the libraries that validate it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from gtn_nas.storage.files import Place
 Settings = Mapping[str, Any]
 
 RANK_BY_UNSAID = "proxy_accuracy"
-"""What ranks a run whose configuration does not say."""
+"""The column to rank by if a run's configuration does not name one."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What candidates are ranked by.
+    """How the candidates of a run are ranked.
 
     Attributes:
-        score: what ranks.
-        limits: what they must keep.
+        score: the score to rank by.
+        limits: limits that candidates must keep.
     """
 
     score: Score
@@ -32,7 +32,7 @@ class Ranking:
 
     @classmethod
     def of(cls, settings: Settings) -> Ranking:
-        """Return that of a run.
+        """Return the ranking that a run's settings describe.
 
         Raises:
             ConfigError: the score or a limit cannot be read.
@@ -47,8 +47,8 @@ def read_settings(folder: Place) -> dict[str, Any]:
     """Return the configuration of a run.
 
     Raises:
-        RunFolderError: it is not a YAML mapping.
-        StoreError: it is in a bucket that does not answer.
+        RunFolderError: the file cannot be read or is not a YAML mapping.
+        StoreError: the run is in a bucket that does not answer.
     """
     import yaml
 
@@ -63,10 +63,10 @@ def read_settings(folder: Place) -> dict[str, Any]:
 
 
 def common_ranking(folders: Sequence[Place]) -> Ranking:
-    """Return what the candidates of all runs are ranked by.
+    """Return the ranking that all runs share.
 
     Raises:
-        QueryError: the runs differ in that.
+        QueryError: the runs have different rankings.
         RunFolderError, ConfigError: a configuration is damaged.
     """
     rankings = [Ranking.of(read_settings(folder)) for folder in folders]

@@ -26,29 +26,30 @@ from gtn_nas.storage.files import TEMPORARY, Place, for_each, whole_file
 from gtn_nas.trial import Final, Record, Trial
 
 FLUSH_ROWS = 512
-"""Rows of one table that wait in memory at most."""
+"""Most rows of one table that wait in memory."""
 
 FLUSH_S = 1.0
-"""Seconds that rows wait before the next one takes them along to the disk."""
+"""Seconds after the last flush when the next added row causes another one."""
 
 MERGE_PARTS = 256
-"""Small parts after which a table's are merged, so that a long run does not drown in files."""
+"""Number of small part files of a table that are merged into one, to keep the files few."""
 
 
 class RunStore:
-    """Keeps a run in a folder, on a disk or in a bucket, as its only writer.
+    """The only writer of a run folder, on a disk or in a bucket.
 
-    Rows wait in memory for up to ``FLUSH_S`` seconds or ``FLUSH_ROWS`` rows, then become one
-    Parquet part that appears whole or not at all; whoever dies before loses only what waited. Asks,
-    finals and latencies never wait. A lock keeps a second writer out. While a bucket does not
-    answer, this waits, up to ``OUTAGE_S``, and so does whoever adds rows.
+    New rows wait in memory. When a row is added ``FLUSH_S`` seconds after the last flush, or when
+    ``FLUSH_ROWS`` rows wait, they are written as one Parquet part file, which appears completely or
+    not at all. A crash loses only the rows that wait. Asks, finals and latencies are written at
+    once. A lock keeps a second writer out. While a bucket does not answer, calls wait for up to
+    ``OUTAGE_S`` seconds.
 
-    Use ``create`` or ``open``, and the store as a context manager.
+    Make a store with ``create`` or ``open``, and use it as a context manager.
 
     Args:
         folder: the run folder.
-        lock: keeps others out.
-        clock: seconds since any moment; only differences count.
+        lock: the lock of the folder, which the store releases when it is closed.
+        clock: returns seconds since any fixed moment; only differences are used.
     """
 
     def __init__(self, folder: Place, lock: Lock, clock: Callable[[], float]) -> None:
@@ -66,16 +67,16 @@ class RunStore:
         """Start a run in a new or empty folder.
 
         Raises:
-            RunFolderError: the folder holds a run or anything else, or another process writes it.
-            ConfigError: the bucket that it would be in is missing.
-            EnvironmentFailure: the folder cannot be made.
+            RunFolderError: the folder holds a run or other files, or another process writes it.
+            ConfigError: the folder's bucket does not exist.
+            EnvironmentFailure: the folder cannot be created.
         """
         refuse_used(folder)
         if isinstance(folder, Path):
             _make(folder)
         store = cls(folder, locked(folder), clock)
         try:
-            refuse_used(folder)  # once more, now that nobody else can start a run here
+            refuse_used(folder)  # again: before the lock, another process could start a run here
             store.save_config(config_yaml)
         except BaseException:
             store._release()
@@ -87,8 +88,8 @@ class RunStore:
         """Continue a run.
 
         Raises:
-            RunFolderError: the folder is no run, another process writes it, or a newer version of
-                this package did.
+            RunFolderError: the folder is not a run, another process writes it, or a newer version
+                of this package wrote it.
             StoreError: the bucket does not answer.
         """
         if not is_run(folder):
@@ -106,7 +107,7 @@ class RunStore:
 
     @property
     def run(self) -> str:
-        """The run's name, which is that of its folder."""
+        """The run's name, which is the name of its folder."""
         return (self.folder.resolve() if isinstance(self.folder, Path) else self.folder).name
 
     @property
@@ -120,14 +121,14 @@ class RunStore:
             file.write(config_yaml.encode())
 
     def append_candidates(self, records: Iterable[Record]) -> None:
-        """Add evaluated trials; an empty call flushes what has waited long enough."""
+        """Add evaluated trials. Without any, flush the waiting rows if ``FLUSH_S`` has passed."""
         self._append("candidates", records)
 
     def append_asks(self, trials: Sequence[Trial]) -> None:
-        """Add trials about to be dispatched; they are on the disk when this returns.
+        """Add trials that are about to be dispatched; they are stored when this returns.
 
-        So is everything that was added before: an ask follows from the records told by then, and
-        can be repeated only with them.
+        All rows that wait are stored too. The strategy chose these trials by the records it was
+        told before, so a resume can repeat the ask only if those records are stored.
         """
         self._add("events", [Event.ask(trial) for trial in trials])
         self.flush()
@@ -141,65 +142,70 @@ class RunStore:
         key: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add an event; ``details`` are JSON values."""
+        """Add an event; the values in ``details`` must be JSON values. See ``Event``."""
         event = Event(kind, self.run, ask_index, tell_index, key, json.dumps(details or {}))
         self._append("events", [event])
 
     def append_final(self, final: Final) -> None:
-        """Add a full training; it is on the disk when this returns."""
+        """Add a full training; it is stored when this returns."""
         self._add("finals", [final])
         self._write("finals")
 
     def append_latency(self, latency: Latency) -> None:
-        """Add a measured candidate; it is on the disk when this returns."""
+        """Add the latency of a candidate; it is stored when this returns."""
         self._add("latencies", [latency])
         self._write("latencies")
 
     def save_weights(self, key: str, weights: bytes) -> Path:
-        """Keep a network's safetensors file; return its path relative to the run folder."""
+        """Store a network's weights as a safetensors file; return its path in the run folder.
+
+        Args:
+            key: key of the architecture.
+            weights: contents of the safetensors file.
+        """
         path = Path(WEIGHTS) / f"{key}.safetensors"
         with whole_file(self.folder / path) as file:
             file.write(weights)
         return path
 
     def flush(self) -> None:
-        """Write every row that waits.
+        """Write all waiting rows.
 
         Raises:
-            EnvironmentFailure: the disk is full or gone; the rows still wait.
+            EnvironmentFailure: the disk is full or gone; the rows still wait in memory.
         """
         for table in TABLES:
             self._write(table)
         self._flushed_at = self._clock()
 
     def compact(self) -> None:
-        """Merge each table's parts into one.
+        """Merge each table's part files into one.
 
-        The old parts go only when the new one is on the disk. A crash in between leaves rows
-        twice, and readers drop those.
+        The old files are deleted only after the new one is stored. A crash in between leaves
+        duplicate rows, which readers drop.
         """
         self.flush()
         for table in TABLES:
             self._merge(table, part_files(self.folder, table))
 
     def load_candidates(self) -> list[Record]:
-        """Return the flushed records in the order in which they were told."""
+        """Return the stored records in the order in which the strategy was told of them."""
         return self._load("candidates")
 
     def load_events(self) -> list[Event]:
-        """Return the flushed events in the order in which they were added."""
+        """Return the stored events in the order in which they were added."""
         return self._load("events")
 
     def load_finals(self) -> list[Final]:
-        """Return the flushed finals in the order in which they were added."""
+        """Return the stored full trainings in the order in which they were added."""
         return self._load("finals")
 
     def load_latencies(self) -> list[Latency]:
-        """Return the latencies in the order in which they were added, one of each candidate."""
+        """Return the stored latencies in the order in which they were added, one per candidate."""
         return self._load("latencies")
 
     def close(self) -> None:
-        """Flush, and let another writer in; harmless when repeated."""
+        """Flush all rows and release the lock. Repeated calls have no effect."""
         if self._lock is None:
             return
         try:
@@ -212,8 +218,8 @@ class RunStore:
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if error is not None and self._lock is not None:
-            self._lock.hurry()  # whoever is ended ends soon, and tells why
-            with suppress(EnvironmentFailure):  # a resume evaluates again what waited
+            self._lock.hurry()  # end at once with the first error, without waiting for a bucket
+            with suppress(EnvironmentFailure):  # a resume evaluates the lost candidates again
                 self.close()
         self.close()
 
@@ -240,7 +246,7 @@ class RunStore:
             self._merge(table, self._small[table])
 
     def _merge(self, table: str, paths: Sequence[Place]) -> None:
-        """Merge parts into one; unreadable ones stay as they are."""
+        """Merge part files into one; unreadable files stay as they are."""
         self._small[table] = []
         whole = parts.read_parts(paths, KINDS[table])
         if len(whole) < 2:
@@ -261,7 +267,7 @@ class RunStore:
 
 
 def _make(folder: Path) -> None:
-    """Make the folder of a run with those in it."""
+    """Create a run folder and its subfolders, all but the one for latencies."""
     try:
         for name in {*TABLES, WEIGHTS} - {"latencies"}:
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -270,7 +276,7 @@ def _make(folder: Path) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what a writer that died had not finished."""
+    """Remove temporary files that a crashed writer left."""
     for place in (folder, *(folder / table for table in TABLES)):
         for unfinished in place.glob(f".*{TEMPORARY}"):
             unfinished.unlink()

@@ -1,4 +1,4 @@
-"""Where a run is: its state, what it evaluated, how fast, and how good it is so far."""
+"""The progress of a run: its state, counts, speed, and the best candidate so far."""
 
 # ruff: noqa: S608 - every query is our own
 from __future__ import annotations
@@ -19,11 +19,11 @@ from gtn_nas.results.settings import Ranking
 from gtn_nas.trial import Status
 
 SESSION = ("start", "resume")
-"""Events that a command which writes the run begins with."""
+"""The events that begin a session: a command that writes the run records one of them first."""
 
 
 class State(StrEnum):
-    """Whether anything is to be expected of a run."""
+    """Whether a run is being written, has ended, or was interrupted."""
 
     RUNNING = "running"
     ENDED = "ended"
@@ -32,13 +32,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Failures:
-    """Evaluations that failed alike.
+    """Failed evaluations with the same status and class of error.
 
     Attributes:
-        status: how they ended.
-        kind: class of their error.
-        count: how many.
-        example: the first error in full.
+        status: status of the evaluations.
+        kind: class of the error.
+        count: number of the evaluations.
+        example: the whole message of the first error.
     """
 
     status: str
@@ -49,13 +49,13 @@ class Failures:
 
 @dataclass(frozen=True)
 class Node:
-    """What a machine did.
+    """The work of one machine in a run.
 
     Attributes:
-        node: its name.
-        workers: workers of it that evaluate now; once the run has ended, that evaluated anything
-            since it was started or resumed last.
-        evaluations: candidates that they evaluated in all.
+        node: name of the machine.
+        workers: number of its workers: while the run is running, those that are present now; later,
+            those that evaluated a candidate since the latest start or resume.
+        evaluations: number of evaluations on the machine in the whole run.
     """
 
     node: str
@@ -65,26 +65,27 @@ class Node:
 
 @dataclass(frozen=True)
 class Summary:
-    """Where a run is.
+    """The progress of a run.
 
     Attributes:
-        run: its folder or URI.
-        state: whether it is being written; if not, whether it came to its end.
-        holder: who writes it.
-        go_on: command that continues an interrupted one.
-        wanted: candidates asked for, where the configuration says so.
-        counts: evaluations by status.
-        failures: those that did not end well, most frequent first.
+        run: the run's folder or URI.
+        state: whether the run is being written, has ended, or was interrupted.
+        holder: the process that writes the run, if any.
+        go_on: the command that continues the run, if it was interrupted.
+        wanted: number of candidates to evaluate, if the configuration has it.
+        counts: number of evaluations by status.
+        failures: failed evaluations in groups, largest group first.
         nodes: machines, busiest first.
-        rate_per_s: evaluations per second since the run was started or resumed last.
-        rank_by: what candidates are ranked by.
+        rate_per_s: evaluations per second since the latest start or resume.
+        rank_by: the score that candidates are ranked by.
         best: key, scores, parameters and status of the best candidate so far.
-        top_k: full trainings asked for, where the configuration says so.
-        finals: full trainings by status.
-        winner: key and accuracies of the final that is best on validation images.
-        started_at: when the run began, in UTC.
-        latest_at: when anything was recorded last.
-        elapsed_s: seconds between the two, interruptions included.
+        top_k: number of full trainings to run, if the configuration has it.
+        finals: number of full trainings by status.
+        winner: key, test and validation accuracy, parameters and weights file of the full training
+            that is best on validation images.
+        started_at: time of the run's first start, in UTC.
+        latest_at: time of the latest row in the run's tables, in UTC.
+        elapsed_s: seconds from ``started_at`` to ``latest_at``, interruptions included.
     """
 
     run: str
@@ -107,14 +108,15 @@ class Summary:
 
 
 def summarise(run: Run) -> Summary:
-    """Look at a run, whether it is being written or not.
+    """Summarise a run, which may still be running.
 
     Raises:
-        RunFolderError: its configuration is damaged.
+        RunFolderError: the run's configuration is damaged.
         StoreError: the bucket does not answer.
     """
     config, ranking = run.config, Ranking.of(run.config)
-    # In this order: a run that ends meanwhile is then seen as running for the last time.
+    # The lock is checked before the events are read: if the run ends in between, it still shows
+    # as running. In the other order, it would show as interrupted.
     holder = holder_of(run.folder)
     begun = run.sql(
         "SELECT min(created_at) AS first, max(created_at) AS last FROM events "
@@ -136,7 +138,7 @@ def summarise(run: Run) -> Summary:
         best=_best(run, ranking),
         top_k=_number(config.get("top_k")),
         finals=_counts(run, "finals"),
-        winner=_of_winner(run),
+        winner=_winner_row(run),
         started_at=begun["first"],
         latest_at=latest_at,
         elapsed_s=_seconds(begun["first"], latest_at),
@@ -159,8 +161,9 @@ def _state(run: Run, holder: Holder | None) -> State:
 
 
 def _go_on(run: Run, config: dict[str, Any]) -> str:
-    """Return what to type to continue a run."""
-    command = "validate-proxy" if "truth_column" in config else "search"  # only it has truths
+    """Return the command that continues a run."""
+    # Only validate-proxy has the setting truth_column.
+    command = "validate-proxy" if "truth_column" in config else "search"
     words = ["gtn-nas", command, "--resume", "--out", str(run.folder), *options_naming(config)]
     return shlex.join(words)
 
@@ -179,7 +182,7 @@ def _counts(run: Run, table: str) -> dict[str, int]:
 
 
 def _failures(run: Run) -> list[Failures]:
-    """Return failures by status and class of error, which an error begins with."""
+    """Return failures by status and class of error, which is the first word of its message."""
     rows = run.sql(
         "SELECT status, regexp_extract(coalesce(error, ''), '^[A-Za-z_.]*') AS kind, "
         "count(*) AS n, arg_min(error, tell_index) AS example FROM candidates "
@@ -206,7 +209,7 @@ def _nodes(run: Run, since: datetime | None, *, running: bool) -> list[Node]:
 
 
 def _at_work(run: Run, since: datetime | None) -> dict[str, set[str]]:
-    """Return the workers that joined and have not left, by node; none of a run without Ray."""
+    """Return the workers that joined and have not left, by node; empty for a run without Ray."""
     workers: dict[str, set[str]] = {}
     events = run.sql(
         "SELECT kind, details, created_at FROM events WHERE kind LIKE 'worker_%' "
@@ -236,7 +239,7 @@ def _rate(run: Run, since: datetime | None) -> float | None:
 
 
 def _best(run: Run, ranking: Ranking) -> dict[str, Any] | None:
-    """Return the best candidate that succeeded, with what a reader wants to know of it."""
+    """Return the best candidate that succeeded, with the columns that a summary shows."""
     columns, _ = run.rows(top=0)
     names = dict.fromkeys(
         ["key", *ranking.score.among(columns), "proxy_accuracy", "params", "status"]
@@ -245,8 +248,8 @@ def _best(run: Run, ranking: Ranking) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def _of_winner(run: Run) -> dict[str, Any] | None:
-    """Return what a reader wants to know of the winner."""
+def _winner_row(run: Run) -> dict[str, Any] | None:
+    """Return the winner, with the columns that a summary shows."""
     winner = run.winner()
     names = ("key", "validation_accuracy", "test_accuracy", "params", "weights")
     return winner and {name: winner[name] for name in names}

@@ -1,4 +1,4 @@
-"""What a user writes in a query: names of columns, terms to sort by; and what DuckDB says of it."""
+"""Check names of columns and sort terms that a user writes, and explain DuckDB's errors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gtn_nas.results.sandbox import first_line
 
 
 def known(name: str, columns: Collection[str]) -> str:
-    """Return a column's name, having checked that there is one.
+    """Check that a column exists, and return its name.
 
     Raises:
-        QueryError: there is none; names the nearest.
+        QueryError: there is no such column; the message suggests similar names.
     """
     if name in columns:
         return name
@@ -25,10 +25,14 @@ def known(name: str, columns: Collection[str]) -> str:
 
 
 def sort_terms(sort: str, columns: Collection[str]) -> str:
-    """Return the terms of an ``ORDER BY``: columns, each with an optional direction.
+    """Return a user's sort terms as the terms of an SQL ``ORDER BY``.
+
+    Args:
+        sort: names of columns separated by commas, each with an optional ``asc`` or ``desc``.
+        columns: the table's columns.
 
     Raises:
-        QueryError: a term is something else.
+        QueryError: a term is something else, or names an unknown column.
     """
     terms = []
     for term in sort.split(","):
@@ -40,7 +44,7 @@ def sort_terms(sort: str, columns: Collection[str]) -> str:
 
 
 def explained(error: Exception) -> str:
-    """Say in one line what is wrong with a query; for an unknown column, name the nearest."""
+    """Return in one line what is wrong with a query, with similar names for an unknown column."""
     text = str(error)
     unknown = re.search(r'(?:Referenced column|a column named) "([^"]+)"', text)
     nearest = re.search(r"Candidate bindings: (.+)", text)

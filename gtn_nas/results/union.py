@@ -1,4 +1,4 @@
-"""The same table of one run or of several as one."""
+"""The tables of one run or several: rows of the same table in different runs are joined."""
 
 # ruff: noqa: S608 - table and column names are our own or quoted
 from __future__ import annotations
@@ -10,21 +10,22 @@ from gtn_nas.results.sandbox import Sandbox, literal
 from gtn_nas.results.views import PART, ROW, View, Views
 
 RUN = "_run"
-"""Beside its columns, ``PART`` and ``ROW``, a table has this: the place of a row's run."""
+"""A further column of each table, beside ``PART`` and ``ROW``: the index of the row's run."""
 
 Position = tuple[int, int, int]
-"""A row by its values of ``RUN``, ``PART`` and ``ROW``."""
+"""The position of a row: its values of ``RUN``, ``PART`` and ``ROW``."""
 
 Query = tuple[str, list[list[int]]]
-"""SQL and its parameters."""
+"""A statement in SQL, and its parameters."""
 
 
 class Union:
-    """The tables of several runs, the rows of each under its name.
+    """The tables of several runs, in which the column ``run`` names each row's run.
 
     Args:
-        runs: views of each by the run's name; a single run's rows keep the name they carry.
-        sandbox: the database that all of them are of.
+        runs: the views of each run by the run's name. If there is only one run, its rows keep their
+            stored values of ``run``.
+        sandbox: the database of all these views.
     """
 
     def __init__(self, runs: Mapping[str, Views], sandbox: Sandbox) -> None:
@@ -32,39 +33,46 @@ class Union:
         self._names, self._runs = list(runs), list(runs.values())
 
     def view(self, table: str) -> View:
-        """Return a table's view.
+        """Return the view of a table with the rows of all runs.
 
         Raises:
             RunFolderError: a newer version of this package wrote a run.
-            ForeignPart, duckdb.Error: a part is foreign or damaged; ``drop_damaged`` finds it.
+            ForeignPart, duckdb.Error: a part file is foreign or damaged; ``drop_damaged`` finds it.
         """
         views = {place: run.view(table) for place, run in enumerate(self._runs)}
         types = {n: t for view in views.values() for n, t in view.types.items()}
         return self._joined(views, types)
 
     def create(self, table: str) -> None:
-        """Make a table known to SQL under its name."""
+        """Create a view in the database, so that SQL can use the table by its name."""
         view = self.view(table)
         shown = ", ".join(map(quoted, view.types))
         self.sandbox.fetch(f"CREATE OR REPLACE VIEW {table} AS SELECT {shown} FROM ({view.select})")
 
     def largest_budget(self) -> str:
-        """Return the SQL that leaves of each candidate the row of its largest budget.
+        """Return SQL that keeps only the row with the largest budget for each candidate of a run.
 
-        It is empty where all of a run have the same one, since the window function is slow.
+        The text is empty if all rows of each run have the same budget, since the window function is
+        slow.
         """
         budgets = [run.view("candidates").spread.budgets for run in self._runs]
         largest = f" QUALIFY row_number() OVER (PARTITION BY {RUN}, key ORDER BY budget DESC) = 1"
         return largest if any(len(set(ends)) > 1 for ends in budgets) else ""
 
     def comparable(self) -> bool:
-        """Tell whether all candidates have one ``evaluation_id``, so that scores compare."""
+        """Tell whether scores can be compared: all candidates have the same ``evaluation_id``."""
         spreads = [run.view("candidates").spread for run in self._runs]
         ids = {known for spread in spreads for known in spread.evaluation_ids}
         return len(ids - {None}) <= 1
 
     def rows_at(self, table: str, positions: Sequence[Position], names: Sequence[str]) -> Query:
-        """Return what gives some columns of some rows, in the order of the positions."""
+        """Return the SQL that reads some columns of some rows.
+
+        Args:
+            table: name of the table.
+            positions: the rows to return, in this order.
+            names: the columns to return.
+        """
         if not positions:
             shown = ", ".join(map(quoted, names))
             return f"SELECT {shown} FROM ({self.view(table).select}) LIMIT 0", []
@@ -87,21 +95,21 @@ class Union:
 
     @property
     def skipped(self) -> list[str]:
-        """What was left out of any run, in words."""
+        """Messages about the part files of all runs that were skipped as damaged or foreign."""
         return [text for run in self._runs for text in run.skipped]
 
     def drop_damaged(self) -> bool:
-        """Leave out and name every damaged part, and tell if there was any."""
-        found = [run.drop_damaged() for run in self._runs]  # all of them, not up to the first
+        """Leave out every damaged or foreign part file, with a warning; tell if there was any."""
+        found = [run.drop_damaged() for run in self._runs]  # a list, since any() stops at the first
         return any(found)
 
     def _joined(self, views: Mapping[int, View], types: Mapping[str, str]) -> View:
-        """Return the rows of some runs with the columns of all."""
+        """Return one view with the rows of some runs; columns that a run lacks are null."""
         rows = (self._one(view, run, types) for run, view in views.items())
         return View(" UNION ALL ".join(rows), types)
 
     def _one(self, view: View, run: int, types: Mapping[str, str]) -> str:
-        """Return the rows of one run with the columns of all."""
+        """Return the SQL of one run's rows with the given columns; those it lacks are null."""
         renamed = {"run": literal(self._names[run])} if len(self._runs) > 1 else {}
         values = {
             name: renamed.get(name, quoted(name) if name in view.types else f"NULL::{sql_type}")

@@ -1,4 +1,7 @@
-"""The tables of a run as DuckDB sees them: every known column, no duplicates, no damaged part."""
+"""The tables of one run as DuckDB views.
+
+They have all known columns, no duplicate rows, and no damaged part files.
+"""
 
 # ruff: noqa: S608 - table and column names are our own or quoted, and paths are literals
 from __future__ import annotations
@@ -18,16 +21,23 @@ from gtn_nas.storage.files import Place
 from gtn_nas.trial import SCHEMA_VERSION
 
 PART, ROW = "_part", "_row"
-"""Beside its columns, a table has these: the place of a row's file among the files, and in it."""
+"""Two further columns of each table: the index of a row's part file, and the row's number in it."""
 
 
 class ForeignPart(Exception):
-    """Some part of a table holds something else."""
+    """A part file of a table is foreign: it does not hold rows of that table."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What differs between candidates of one run: its first and last in order; none of others."""
+    """The range of values in two columns of the candidates.
+
+    With two equal ends, all candidates have the same value. Other tables have empty tuples.
+
+    Attributes:
+        budgets: the smallest and the largest ``budget``.
+        evaluation_ids: the first and the last ``evaluation_id`` in alphabetical order.
+    """
 
     budgets: tuple[int | None, ...] = ()
     evaluation_ids: tuple[str | None, ...] = ()
@@ -35,13 +45,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class View:
-    """One table.
+    """A table as a SELECT.
 
     Attributes:
-        select: SQL that gives the columns, ``PART`` and ``ROW``; times are UTC without a time zone,
-            which DuckDB can hand to Python without a further package.
-        types: SQL type of every column, known ones first.
-        spread: what differs between candidates.
+        select: SQL that returns the columns, ``PART`` and ``ROW``. Times are in UTC without a time
+            zone, since DuckDB needs another package to return times with a zone to Python.
+        types: SQL type of every column, known columns first.
+        spread: ranges of values in the table of candidates.
     """
 
     select: str
@@ -50,15 +60,15 @@ class View:
 
 
 class Views:
-    """The tables of a run, seen through the part files it had at one moment.
+    """The tables of a run, made of the part files that it had at one moment.
 
     Args:
         folder: the run folder, for messages.
         files: the part files of every table.
-        sandbox: a database that may read them.
+        sandbox: a database that may read these files.
 
     Attributes:
-        skipped: what was left out, in words.
+        skipped: messages about part files that were skipped as damaged or foreign.
     """
 
     def __init__(
@@ -70,33 +80,38 @@ class Views:
         self._views: dict[str, View] = {}
 
     def view(self, table: str) -> View:
-        """Return a table's view; of a run that measured latencies, its candidates have them.
+        """Return a table's view; if the run measured latencies, candidates have ``latency_ms``.
 
         Raises:
             RunFolderError: a newer version of this package wrote the run.
-            ForeignPart, duckdb.Error: a part is foreign or damaged; ``drop_damaged`` finds it.
+            ForeignPart, duckdb.Error: a part file is foreign or damaged; ``drop_damaged`` finds it.
         """
         if table not in self._views:
             opened = self._open(table, self._files[table])
-            self._views[table] = self._with_latency(opened) if self._timed(table) else opened
+            self._views[table] = self._with_latency(opened) if self._gets_latency(table) else opened
         return self._views[table]
 
     def excerpt(self, table: str, parts: Sequence[int]) -> View:
-        """Return the view of a few parts, which were checked as a part of the whole.
+        """Return a view of a few part files, without checking them again.
 
         Args:
             table: the table's name.
-            parts: values of ``PART``; in the excerpt they count from 0, in this order.
+            parts: values of ``PART`` in the whole table. In the excerpt, ``PART`` counts from 0 in
+                the order of this list.
         """
         whole = self.view(table)
         files = [self._files[table][part] for part in parts]
-        timed = self._timed(table)
+        timed = self._gets_latency(table)
         own = {n: t for n, t in whole.types.items() if not (timed and n == "latency_ms")}
         rows = _viewed(_completed(files, self._types(files), own), own)
         return self._with_latency(rows) if timed else rows
 
     def drop_damaged(self) -> bool:
-        """Read every part in full, leave out and name those that fail, and tell if any did."""
+        """Read every part file in full; leave out those that fail, with a warning for each.
+
+        Returns:
+            Whether any file failed.
+        """
         found = False
         for table, files in self._files.items():
             for file in list(files):
@@ -108,13 +123,13 @@ class Views:
                         continue
                     files.remove(file)
                     self._views.clear()
-                    part = self.folder / table / file.name  # not a copy of it
+                    part = self.folder / table / file.name  # ``file`` may be a local copy
                     self.skipped.append(f"skipped {part}: it is damaged or no {table}")
                     warnings.warn(self.skipped[-1], stacklevel=2)
                     found = True
         return found
 
-    def _timed(self, table: str) -> bool:
+    def _gets_latency(self, table: str) -> bool:
         return table == "candidates" and bool(self._files["latencies"])
 
     def _with_latency(self, candidates: View) -> View:
@@ -138,18 +153,25 @@ class Views:
             raise ForeignPart
         types = {**known, **found}
         complete = _completed(files, found, types)
-        firsts, spread = self._only_firsts(table, complete)
-        return replace(_viewed(f"(SELECT * FROM {complete}{firsts})", types), spread=spread)
+        unique, spread = self._checked(table, complete)
+        return replace(_viewed(f"(SELECT * FROM {complete}{unique})", types), spread=spread)
 
     def _types(self, files: Sequence[Path]) -> dict[str, str]:
         _, described = self.sandbox.fetch(f"DESCRIBE SELECT * FROM {_source(files)}")
         return {name: sql_type for name, sql_type, *_ in described}
 
-    def _only_firsts(self, table: str, source: str) -> tuple[str, Spread]:
-        """Check a table in one pass; return the SQL that drops duplicates, if there are any.
+    def _checked(self, table: str, source: str) -> tuple[str, Spread]:
+        """Check a table in one pass over its rows.
 
-        The window function that drops them is several times as slow as the count that finds them,
-        and there hardly ever are any.
+        Duplicates are rare, and the window function that drops them is several times as slow as the
+        count that finds them. So it is used only if there are any.
+
+        Returns:
+            SQL that drops duplicate rows, empty if there are none; and the ranges of values.
+
+        Raises:
+            RunFolderError: a newer version of this package wrote the run.
+            ForeignPart: a required column has nulls.
         """
         kind = KINDS[table]
         same = ", ".join(identity(kind))
@@ -179,7 +201,10 @@ def _source(files: Sequence[Path]) -> str:
 
 
 def _completed(files: Sequence[Path], found: Collection[str], types: Mapping[str, str]) -> str:
-    """Return the SQL source of some files, with columns that they lack and the places of rows."""
+    """Return the SQL source of some part files.
+
+    Columns that the files lack are added with nulls, and ``PART`` and ``ROW`` are added.
+    """
     missing = {name: sql_type for name, sql_type in types.items() if name not in found}
     nulls = f", {_nulls(missing)}" if missing else ""
     where = f"file_index::BIGINT AS {PART}, file_row_number AS {ROW}"
@@ -191,6 +216,6 @@ def _nulls(types: Mapping[str, str]) -> str:
 
 
 def _viewed(source: str, types: Mapping[str, str]) -> View:
-    """Return the view of a source, its times in UTC."""
+    """Return the view of an SQL source, with its times in UTC."""
     shown = [f"timezone('UTC', {n}) AS {n}" if n == "created_at" else quoted(n) for n in types]
     return View(f"SELECT {', '.join([*shown, PART, ROW])} FROM {source}", types)
