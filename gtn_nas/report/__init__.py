@@ -1,1 +1,1 @@
-"""One page about a run: what it found, how it went, and how to repeat it."""
+"""The report: one HTML page about a run, with its results, its course and how to repeat it."""

@@ -1,9 +1,12 @@
-"""Where the boxes and lines of a drawn network are.
+"""Lay out a drawing of a network: compute the positions of its boxes and lines.
 
-Steps that follow each other in one module share a box: a convolution, its normalisation and its
-rectifier. Boxes stand in layers, each below all that it reads (Sugiyama et al. 1981): lines
-across several layers get places of their own in them, an order with few crossings is found by
-sweeps over the layers, and boxes move towards what they are connected with.
+Consecutive steps of one module share a box, e.g. a convolution, its normalisation and its ReLU.
+The layout follows Sugiyama et al. 1981. Boxes are put in layers, each box below all boxes that it
+reads. A line across several layers gets a slot in each layer that it crosses. Sweeps over the
+layers find an order of slots with few crossings of lines. Then boxes are moved towards the boxes
+that they are connected with.
+
+"Layer" means a row of the drawing in this module.
 """
 
 from __future__ import annotations
@@ -23,9 +26,9 @@ CHARACTER_PX = 6.7
 LINE_PX = 15
 PADDING_PX = 8
 GAP_PX = 22
-"""Between boxes beside each other."""
+"""Distance between neighbouring boxes of a layer."""
 STEP_PX = 34
-"""Between a layer of boxes and the next."""
+"""Distance between a layer and the next."""
 SWEEPS = 8
 
 Point = tuple[float, float]
@@ -38,35 +41,44 @@ SIGNS: Mapping[str, str] = {
     "cat": "concatenate",
     "mul": TIMES,
 }
-"""What joins several inputs, as a box shows it."""
+"""The text in a box for each operation that joins several inputs."""
 
 
 @dataclass
 class Box:
-    """Steps that are drawn as one.
+    """Consecutive steps of a network that are drawn as one box.
 
     Attributes:
-        lines: what they are.
-        inputs: numbers of the boxes that they read; a box's number is its place in the list.
-        shape: of what they put out, without the batch.
-        params: their parameters.
-        place: name of the module that has the first of them.
-        joins: whether they join several inputs.
-        weighted: whether one of them has weights.
+        lines: a text for each step.
+        inputs: indices of the boxes that this one reads.
+        shape: shape of the output, without the batch.
+        params: number of parameters of all steps.
+        module: name of the first step's module inside the network.
+        joins: whether the box joins several inputs.
+        weighted: whether one of the steps has weights.
     """
 
     lines: list[str]
     inputs: list[int]
     shape: tuple[int, ...]
     params: int
-    place: str
+    module: str
     joins: bool
     weighted: bool
 
 
 @dataclass
 class _Slot:
-    """A place in a layer: a box's, or (``box`` is none) that of a line which passes."""
+    """A position in a layer for a box, or for a line that crosses the layer.
+
+    Attributes:
+        layer: index of the layer.
+        box: index of the box; ``None`` for a line.
+        width: width in pixels.
+        above: indices of the connected slots in the layer above.
+        below: indices of the connected slots in the layer below.
+        x: centre in pixels.
+    """
 
     layer: int
     box: int | None
@@ -77,10 +89,10 @@ class _Slot:
 
 
 def draw(steps: Sequence[Step]) -> dict[str, Any]:
-    """Return boxes and lines in pixels, as plain data.
+    """Return the boxes and lines of a drawing as JSON values, with positions in pixels.
 
     Args:
-        steps: as they follow each other; the first is the image.
+        steps: the network's steps in the order in which they ran; the first is the image.
     """
     boxes = boxes_of(steps)
     slots, lines = _slots(boxes)
@@ -92,7 +104,7 @@ def draw(steps: Sequence[Step]) -> dict[str, Any]:
     right = max(slot.x + slot.width / 2 for slot in slots) + PADDING_PX
 
     def ends(number: int) -> tuple[Point, Point]:
-        """Return where lines enter a slot and where they leave it."""
+        """Return the points at which lines enter and leave a slot."""
         slot = slots[number]
         whole = heights[slot.layer]
         height = whole if slot.box is None else _height(boxes[slot.box])
@@ -104,15 +116,15 @@ def draw(steps: Sequence[Step]) -> dict[str, Any]:
         (x, y), _ = ends(number)
         size = {"width": round(_width(box), 1), "height": _height(box)}
         texts = {"lines": box.lines, "shape": _shape(box.shape), "params": box.params}
-        drawn.append({"x": x, "y": y, "place": box.place, "inputs": box.inputs} | size | texts)
-    # A line that passes a layer does so upright, or it would cut the corners of boxes.
+        drawn.append({"x": x, "y": y, "place": box.module, "inputs": box.inputs} | size | texts)
+    # A line crosses a layer vertically; otherwise it would cut the corners of boxes.
     ways = [[point for number in line for point in ends(number)][1:-1] for line in lines]
     height = float(tops[-1]) - STEP_PX + 1
     return {"width": round(right - left, 1), "height": height, "boxes": drawn, "lines": ways}
 
 
 def boxes_of(steps: Sequence[Step]) -> list[Box]:
-    """Join steps that follow each other and belong together."""
+    """Group consecutive steps that belong together into boxes."""
     readers = defaultdict(set)
     for place, step in enumerate(steps):
         for source in step.inputs:
@@ -127,7 +139,7 @@ def boxes_of(steps: Sequence[Step]) -> list[Box]:
             before.lines.append(step.text)
             before.shape, before.params = step.shape, before.params + step.params
             before.weighted |= step.weighted
-            before.place = before.place or step.place
+            before.module = before.module or step.module
             box_of.append(box_of[step.inputs[0]])
             continue
         inputs = list(dict.fromkeys(box_of[source] for source in step.inputs))
@@ -135,20 +147,23 @@ def boxes_of(steps: Sequence[Step]) -> list[Box]:
             inputs = _flattened(boxes, steps, step, box_of, readers)
         text = SIGNS.get(step.text, step.text) if joins else step.text
         box_of.append(len(boxes))
-        boxes.append(Box([text], inputs, step.shape, step.params, step.place, joins, step.weighted))
+        boxes.append(
+            Box([text], inputs, step.shape, step.params, step.module, joins, step.weighted)
+        )
     return _without_absorbed(boxes)
 
 
 def _belongs(step: Step, before: Box) -> bool:
-    """Tell whether a step goes into the box before it.
+    """Tell whether a step is added to the box before it.
 
-    A box holds layers of one module and the operations after them, and weights only once. What
-    joins inputs stays alone, so that a drawing shows where ways meet.
+    A box holds layers of one module and the operations after them, and at most one layer with
+    weights. A step that joins inputs has a box of its own, so that the drawing shows where paths
+    meet.
     """
     if before.joins or (step.weighted and before.weighted):
         return False
-    parents = [place.rpartition(".")[0] for place in (step.place, before.place)]
-    return not (step.place and before.place) or parents[0] == parents[1]
+    parents = [name.rpartition(".")[0] for name in (step.module, before.module)]
+    return not (step.module and before.module) or parents[0] == parents[1]
 
 
 def _flattened(
@@ -158,7 +173,11 @@ def _flattened(
     box_of: Sequence[int],
     readers: Mapping[int, set[int]],
 ) -> list[int]:
-    """Return the inputs of a sum, with those of sums that only it reads in their place."""
+    """Return the inputs of a sum; an input that is itself a sum is replaced by its own inputs.
+
+    This is done only for sums that no other step reads. Their boxes get no lines, and
+    ``_without_absorbed`` removes them.
+    """
     inputs: list[int] = []
     for source in step.inputs:
         box = boxes[box_of[source]]
@@ -179,7 +198,12 @@ def _without_absorbed(boxes: Sequence[Box]) -> list[Box]:
 
 
 def _slots(boxes: Sequence[Box]) -> tuple[list[_Slot], list[list[int]]]:
-    """Return a slot for each box and each crossing of a layer, and each line as its slots."""
+    """Put boxes into layers.
+
+    Returns:
+        A slot for each box, followed by the slots for lines that cross a layer; and for each line
+        the indices of its slots, from top to bottom.
+    """
     layer_of: list[int] = []
     for box in boxes:
         layer_of.append(1 + max((layer_of[source] for source in box.inputs), default=-1))
@@ -200,7 +224,7 @@ def _slots(boxes: Sequence[Box]) -> tuple[list[_Slot], list[list[int]]]:
 
 
 def _ordered(slots: Sequence[_Slot]) -> list[list[int]]:
-    """Return the slots of each layer from left to right, with few crossings of lines."""
+    """Return the indices of each layer's slots from left to right, with few crossings of lines."""
     layers: list[list[int]] = [[] for _ in range(1 + max(slot.layer for slot in slots))]
     for number, slot in enumerate(slots):
         layers[slot.layer].append(number)
@@ -219,7 +243,7 @@ def _mean(place: Mapping[int, float], numbers: Sequence[int], own: int) -> float
 
 
 def _spread(slots: Sequence[_Slot], layers: Sequence[Sequence[int]]) -> None:
-    """Move slots towards what they are connected with, as near as those beside them allow."""
+    """Set ``x`` of all slots: near the slots they are connected with, and without overlaps."""
     for sweep in range(2 * SWEEPS):
         down = sweep % 2 == 0
         for layer in layers if down else reversed(layers):
@@ -232,7 +256,8 @@ def _spread(slots: Sequence[_Slot], layers: Sequence[Sequence[int]]) -> None:
             widths = [slots[number].width for number in layer]
             apart = [0.0] + [(a + b) / 2 + GAP_PX for a, b in itertools.pairwise(widths)]
             offsets = np.cumsum(apart)
-            # Least squares under distances that are kept: shifted by them, an isotonic regression.
+            # Find the positions nearest to the wanted ones (least squares) that keep the minimum
+            # distances. After subtracting the offsets, this is an isotonic regression.
             placed = isotonic_regression(np.array(wanted) - offsets).x + offsets
             for number, x in zip(layer, placed, strict=True):
                 slots[number].x = float(x)

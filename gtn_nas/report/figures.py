@@ -1,4 +1,4 @@
-"""What each figure of the page shows, as plain data that the page's script draws."""
+"""The data of each figure of the page, as JSON values that the page's scripts draw."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ from gtn_nas.trial import Status
 Figure = dict[str, Any]
 
 ENOUGH = 10
-"""Full trainings from which on a rank correlation gets an interval."""
+"""Smallest number of full trainings for which a rank correlation gets an interval."""
 
 CURVES = 8
-"""Full trainings whose curves are drawn; more could not be told apart."""
+"""Most full trainings whose curves are drawn; more could not be told apart."""
 
 MOST_CLASSES = 10_000
-"""Of a confusion matrix; a label beyond is damage."""
+"""Most classes of a confusion matrix; a row with a higher label is damaged."""
 
 HIDDEN = {"run", "choices", "schema_version", "created_at", "tell_index"}
 TEXTS = ("status", "error", "proxy_errors", "parent_key", "worker", "node", "device")
 OF_FINALS = ("validation_accuracy", "test_accuracy")
 
 SHOWN = (*OF_FINALS, "proxy_accuracy", "params", "flops", "latency_ms")
-"""Columns that the table shows at first, beside key, status and what ranks."""
+"""Columns that the table shows at first, beside key, status and the columns of the score."""
 
 
 def table(snapshot: Snapshot) -> Figure:
-    """Return all candidates column by column, best first; texts that repeat are kept once."""
+    """Return the table of all candidates column by column, best candidate first.
+
+    Columns of text are lists of the different texts, with an index into them for each candidate.
+    """
     rows = snapshot.candidates
     finals = {final["key"]: final for final in snapshot.finals}
     columns: list[Figure] = [{"name": "key", "values": [row["key"] for row in rows]}]
@@ -59,7 +62,7 @@ def table(snapshot: Snapshot) -> Figure:
 
 
 def agreement(snapshot: Snapshot) -> Figure:
-    """Return how well each proxy ranked the full trainings, with the number of these."""
+    """Return how well each proxy ranked the fully trained networks, and their number."""
     by_key = {row["key"]: row for row in snapshot.candidates}
     pairs = [
         (by_key[f["key"]], f)
@@ -83,7 +86,7 @@ def agreement(snapshot: Snapshot) -> Figure:
 
 
 def fronts(snapshot: Snapshot) -> Figure:
-    """Return the Pareto fronts of the candidates, and of the full trainings."""
+    """Return the Pareto fronts of the candidates and those of the full trainings."""
     places = {row["key"]: place for place, row in enumerate(snapshot.candidates)}
     of_candidates = [
         {"cost": cost, "places": [places[key] for key in keys if key in places]}
@@ -115,7 +118,10 @@ def fronts(snapshot: Snapshot) -> Figure:
 
 
 def curves(snapshot: Snapshot) -> list[Figure]:
-    """Return what each epoch of the best full trainings showed; the last word on each counts."""
+    """Return the learning curves of the best full trainings.
+
+    If an epoch was recorded more than once, for instance after a resume, the latest record counts.
+    """
     epochs: dict[str, dict[int, Row]] = {}
     for event in snapshot.events:
         epoch = event["details"].get("epoch")
@@ -132,7 +138,10 @@ def curves(snapshot: Snapshot) -> list[Figure]:
 
 
 def confusion(snapshot: Snapshot) -> Figure | None:
-    """Return what the winner made of the test images, counted when its training ended."""
+    """Return the winner's confusion matrix on the test images; ``None`` if there is none.
+
+    Each cell is a list of two labels and a number of images.
+    """
     winner = snapshot.winner and snapshot.winner["key"]
     found: Figure | None = None
     for event in snapshot.events:
@@ -148,7 +157,7 @@ def confusion(snapshot: Snapshot) -> Figure | None:
 
 
 def timeline(snapshot: Snapshot) -> Figure:
-    """Return what every worker did when, as far as records tell, and what happened to workers."""
+    """Return when each worker evaluated which candidate, and events such as a lost worker."""
     lanes: dict[str, int] = {}
     spans: list[list[Any]] = []
     for row in snapshot.evaluations:
@@ -177,9 +186,9 @@ def timeline(snapshot: Snapshot) -> Figure:
 
 
 def failures(snapshot: Snapshot) -> list[Figure]:
-    """Return how evaluations and full trainings ended badly, equal reasons together.
+    """Return failed evaluations and full trainings, grouped by status and error.
 
-    A training that was stopped since others were ahead did not.
+    A full training with status ``stopped`` has not failed: others were better at that time.
     """
     found: Counter[tuple[str, str, str]] = Counter()
     first: dict[tuple[str, str, str], str] = {}
@@ -206,12 +215,12 @@ def _correlation(score: Values, truth: Values) -> Figure:
 
 
 def _numbers(name: str, values: Sequence[Any], *, lower: bool | None = None) -> list[Figure]:
-    """Return a column, or none if it holds no number.
+    """Return a list with one column of numbers, or an empty list if all values are missing.
 
     Args:
         name: the column's name.
-        values: what it holds.
-        lower: whether low values are better; by default, what is declared of the column.
+        values: the column's values.
+        lower: whether lower values are better; by default as ``lower_is_better`` says.
     """
     numbers = [number(value) for value in values]
     if all(value is None for value in numbers):
@@ -221,7 +230,7 @@ def _numbers(name: str, values: Sequence[Any], *, lower: bool | None = None) -> 
 
 
 def _named_apart(columns: Sequence[Figure]) -> list[Figure]:
-    """Give a column whose name is taken another one: a choice may be called like a measure."""
+    """Rename columns so that names are unique: a choice may have the name of another column."""
     taken = {"rank"}
     apart = []
     for column in columns:
@@ -244,20 +253,20 @@ def _text(value: Any) -> str:
 
 
 def _losses(cost: str, point: Figure) -> list[float | None]:
-    """Return what a full training is compared by, lower is better."""
+    """Return the objectives of a full training, with signs that make lower values better."""
     accuracy = point["accuracy"]
     return [None if accuracy is None else -accuracy, point[cost]]
 
 
 def _is_cell(cell: Any) -> bool:
-    """Tell whether something counts images of a class that were taken for one."""
+    """Tell whether a value is a cell of a confusion matrix: two labels and a count."""
     is_triple = isinstance(cell, list) and len(cell) == 3
     is_counted = is_triple and all(isinstance(n, int) and n >= 0 for n in cell)
     return is_counted and max(cell[:2]) < MOST_CLASSES
 
 
 def _side_by_side(spans: Sequence[list[Any]], lanes: dict[str, int]) -> list[list[Any]]:
-    """Put spans into as few further lanes as hold them without overlaps."""
+    """Put spans into new lanes, as few as possible without overlaps; add these to ``lanes``."""
     ends_s: list[float] = []
     placed = []
     for _, start_s, end_s, status in sorted(spans, key=lambda span: span[1]):
@@ -270,6 +279,9 @@ def _side_by_side(spans: Sequence[list[Any]], lanes: dict[str, int]) -> list[lis
 
 
 def _span(snapshot: Snapshot, row: Row, lane: int, spent_s: float) -> list[Any]:
-    """Return lane, start and end in seconds, and status; a record is made when its work ends."""
+    """Return lane, start and end in seconds, and status.
+
+    A row is created when its work ends, so its time is the end.
+    """
     end_s = snapshot.at_s(row)
     return [lane, number(max(end_s - spent_s, 0.0)), number(end_s), str(row["status"])]

@@ -1,4 +1,4 @@
-"""The teacher's synthetic images along the curriculum."""
+"""The teacher's synthetic images at several steps of the curriculum."""
 
 from __future__ import annotations
 
@@ -22,23 +22,27 @@ if TYPE_CHECKING:
 STEPS = 8
 CLASSES = 10
 MANY_PIXELS = 32 * 32
-"""Pixels of an image beyond which only half as many classes are shown."""
+"""If images have more pixels than this, only half as many classes are shown."""
 
 
 class NoLessonError(GtnNasError):
-    """There is nothing to show; the message says why."""
+    """There is no lesson to show; the message says why."""
 
 
 def find_teacher(snapshot: Snapshot, named: str | None) -> Path:
-    """Return the file of the teacher that a run's scores come from, known by its weights.
+    """Return the file of the teacher that trained a run's candidates.
+
+    The fingerprint of its weights must equal the one that the run recorded.
 
     Args:
         snapshot: the run.
-        named: a teacher to look at first: a file, a URI or a shipped one's name.
+        named: the teacher that the user named: a file, a URI, or the name of a shipped teacher. If
+            given, no other file is tried.
 
     Raises:
-        NoLessonError: the run had none, or it is not on this machine.
-        GtnNasError: the one that was named cannot be read.
+        NoLessonError: the run had no teacher, the named teacher is another one, or no file on this
+            machine has these weights.
+        GtnNasError: the named teacher cannot be read.
     """
     wanted = snapshot.about.get("teacher")
     if not wanted:
@@ -56,7 +60,7 @@ def find_teacher(snapshot: Snapshot, named: str | None) -> Path:
         try:
             if weights_fingerprint(path) == wanted:
                 return path
-        except GtnNasError:  # what was once a teacher is something else now
+        except GtnNasError:  # the file at this path is no teacher any more
             continue
     raise NoLessonError(
         f"The teacher of this run ({stored or 'weights ' + str(wanted)}) is not on this machine; "
@@ -65,10 +69,13 @@ def find_teacher(snapshot: Snapshot, named: str | None) -> Path:
 
 
 def lesson_of(path: Path) -> dict[str, Any]:
-    """Return images of some classes at some steps, step sizes, and what the header tells.
+    """Return a teacher's lesson as JSON values.
+
+    It has images of some classes at some steps, the learning rates and momenta of all steps, and
+    facts from the file's header.
 
     Raises:
-        TeacherError: the file is no teacher.
+        TeacherError: the file is not a teacher.
     """
     import torch
 
@@ -104,7 +111,7 @@ def lesson_of(path: Path) -> dict[str, Any]:
 
 
 def _data_url(image: Tensor) -> str:
-    """Return a picture, ``(C, H, W)`` in 0-1, as a PNG inside of a URL."""
+    """Return an image, ``(C, H, W)`` in 0-1, as a data URL that holds a PNG."""
     from PIL import Image
 
     pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()

@@ -1,4 +1,4 @@
-"""The page as HTML that needs nothing else: styles, scripts and data are inside of it."""
+"""The page as one HTML file that contains its styles, scripts and data."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gtn_nas.results.query import Run
 from gtn_nas.storage.files import Place, whole_file
 
 NAME = "report.html"
-"""What a report is called in its run folder."""
+"""File name of the report in its run folder."""
 
 TEMPLATE = Path(__file__).parent / "template"
 SCRIPTS = ("charts.js", "table.js", "sections.js", "page.js")
 
 
 def write_report(run: Run, out: Place, pictures: Pictures) -> int:
-    """Write the page of a run whole or not at all; return its bytes.
+    """Write the page of a run atomically; return its size in bytes.
 
     Raises:
         GtnNasError: the run cannot be read, or the file cannot be written.
@@ -39,7 +39,7 @@ def write_report(run: Run, out: Place, pictures: Pictures) -> int:
 
 
 def report_data(snapshot: Snapshot, pictures: Pictures) -> dict[str, Any]:
-    """Return everything that the page shows, as JSON values."""
+    """Return all data that the page shows, as JSON values."""
     return {
         "summary": summary(snapshot),
         "table": figures.table(snapshot),
@@ -56,11 +56,11 @@ def report_data(snapshot: Snapshot, pictures: Pictures) -> dict[str, Any]:
 
 
 def to_html(data: dict[str, Any], live: str | None = None) -> str:
-    """Return the page.
+    """Return the page as HTML.
 
     Args:
-        data: what ``report_data`` returned.
-        live: where the page fetches newer data from; by default it stays as it is.
+        data: the result of ``report_data``.
+        live: the URL from which the page fetches newer data; by default it fetches none.
     """
     return (
         environment(TEMPLATE)
@@ -70,10 +70,10 @@ def to_html(data: dict[str, Any], live: str | None = None) -> str:
 
 
 def policy(live: bool = False) -> str:
-    """Return a Content-Security-Policy under which only the page's own scripts and styles count.
+    """Return a Content-Security-Policy that allows only the page's own scripts and styles.
 
     Args:
-        live: whether the page may fetch data from where it comes from.
+        live: whether the page may fetch data from its own server.
     """
     styles = " ".join(f"'{_digest(name)}'" for name in ("style.css",))
     scripts = " ".join(f"'{_digest(name)}'" for name in SCRIPTS)
@@ -85,7 +85,10 @@ def policy(live: bool = False) -> str:
 
 
 def environment(folder: Path) -> Environment:
-    """Return what renders templates of a folder: everything is escaped but our own files."""
+    """Return the Jinja environment for the templates in a folder.
+
+    All values are escaped, except this package's own styles and scripts.
+    """
     env = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -94,14 +97,14 @@ def environment(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     env.globals.update(asset=asset, scripts=SCRIPTS)
-    # Jinja's filter for JSON escapes what could end a script element.
+    # Jinja's JSON filter also escapes characters that could end a script element.
     env.policies["json.dumps_function"] = _dumps
     env.policies["json.dumps_kwargs"] = {}
     return env
 
 
 def asset(name: str) -> Markup:
-    """Return a style or a script of this package as it is."""
+    """Return a style or script file of this package, not escaped."""
     return Markup(_text(name))  # noqa: S704 - our own file
 
 

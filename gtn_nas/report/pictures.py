@@ -1,4 +1,4 @@
-"""What needs torch: drawings of the best architectures, and the teacher's lesson."""
+"""The parts of a report that need torch: drawings of architectures and the teacher's lesson."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from gtn_nas.report.snapshot import Snapshot, mapping, number
 from gtn_nas.spaces import get_space
 
 PROXY_SIDE = 64
-"""Pixels of a side of the images that proxies see, at most."""
+"""Largest height or width in pixels of the images that proxies use."""
 
 DRAWN = 5
-"""Architectures that are drawn."""
+"""Most architectures that are drawn."""
 
 Picture = dict[str, Any]
 
 
 class Pictures:
-    """Makes each picture once, also where a run is looked at again and again.
+    """Makes drawings and lessons, and keeps them for the next report on the same run.
 
     Args:
-        space: the search space that a user allows to be imported, ``module:Class``.
-        teacher: a teacher that the user named.
+        space: the user's own search space that may be imported, ``module:Class``.
+        teacher: the teacher that the user named; see ``lesson.find_teacher``.
     """
 
     def __init__(self, space: str | None = None, teacher: str | None = None) -> None:
@@ -34,7 +34,7 @@ class Pictures:
     def architectures(self, snapshot: Snapshot) -> Picture:
         """Return drawings of the best full trainings, then of the best candidates.
 
-        Where there are none, ``missing`` says why.
+        If there are none, the entry ``missing`` says why.
         """
         finals = {final["key"]: final for final in snapshot.trained}
         candidates = [row for row in snapshot.candidates if row["status"] == "ok"]
@@ -59,7 +59,7 @@ class Pictures:
         return {"drawn": drawn}
 
     def lesson(self, snapshot: Snapshot) -> Picture:
-        """Return the teacher's images; where there are none, ``missing`` says why."""
+        """Return the teacher's lesson; if there is none, the entry ``missing`` says why."""
         from gtn_nas.report.lesson import find_teacher, lesson_of
 
         wanted = str(snapshot.about.get("teacher"))
@@ -71,10 +71,11 @@ class Pictures:
         return self._lessons[wanted]
 
     def _what_is_built(self, snapshot: Snapshot) -> tuple[Any, tuple[int, int, int], int]:
-        """Return search space, shape of an image and number of classes.
+        """Return the search space, the shape of an image, and the number of classes.
 
         Raises:
-            GtnNasError: they are not known, or the space is code that the user did not name.
+            GtnNasError: the run does not say them, or the search space is a user's own module that
+                was not named for this report.
         """
         name = str(snapshot.config.get("space", "conv_chain"))
         if ":" in name and self.space != name:
@@ -90,7 +91,7 @@ class Pictures:
     def _drawing(
         self, space: Any, row: dict[str, Any], shape: tuple[int, int, int], classes: int
     ) -> Picture:
-        """Return boxes and lines, or ``missing`` with the reason."""
+        """Return the boxes and lines of a drawing, or ``missing`` with the reason."""
         from gtn_nas.report.drawing import draw
         from gtn_nas.report.tracing import trace
 
@@ -98,7 +99,7 @@ class Pictures:
         if known not in self._drawings:
             try:
                 stored = Architecture.from_json(row["space"], row["choices"])
-                architecture = space.architecture(stored.choices)  # nothing but its own options
+                architecture = space.architecture(stored.choices)  # refuses unknown options
                 network = space.build(architecture, shape, classes, "proxy")
                 self._drawings[known] = draw(trace(network, shape))
             except Exception as error:  # a network's own code may raise anything
@@ -107,6 +108,6 @@ class Pictures:
 
 
 def _is_shape(shape: Any) -> bool:
-    """Tell whether something is the shape of images that proxies see."""
+    """Tell whether a value is a valid shape ``[C, H, W]`` of images that proxies use."""
     is_triple = isinstance(shape, list) and len(shape) == 3
     return is_triple and all(isinstance(n, int) and 0 < n <= PROXY_SIDE for n in shape)

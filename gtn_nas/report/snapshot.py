@@ -1,4 +1,4 @@
-"""What a run holds at one moment, as far as a report shows it."""
+"""The contents of a run at one moment, as far as a report shows them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gtn_nas.trial import Status
 Row = dict[str, Any]
 
 COSTS = ("params", "flops", "latency_ms")
-"""What accuracy is weighed against."""
+"""Columns that are weighed against accuracy in Pareto fronts."""
 
 EVALUATIONS = (
     "SELECT key, budget, status, worker, node, train_s, eval_s, device, threads, torch_version, "
@@ -33,21 +33,22 @@ EVENTS = (
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run, read once.
+    """The contents of a run at one moment.
 
     Attributes:
         name: the run's name.
-        config: its settings, whatever the file holds.
-        score: what ranks its candidates.
+        config: the run's settings as its file holds them, not validated.
+        score: the score that candidates are ranked by.
         columns: names of the candidates' columns.
-        candidates: one row for each, best first.
-        evaluations: all evaluations, also those of smaller budgets, in the order in which they
-            ended.
+        candidates: one row for each candidate, best first.
+        evaluations: a row for each evaluation, including smaller budgets, in the order in which
+            they ended.
         finals: the best full training of each network, best on validation images first.
-        events: what happened beside asks; ``details`` is a mapping.
-        measure: the column that stands for accuracy before any full training, if there is any.
-        fronts: keys of the Pareto front of the measure and each cost that there is.
-        skipped: what of the run could not be read.
+        events: events except those of kind ``ask``, ``batch`` and ``reuse``; ``details`` is a
+            mapping.
+        measure: the column that stands for accuracy before any full training, if there is one.
+        fronts: for each cost, the keys of candidates on the Pareto front of measure and cost.
+        skipped: messages about part files that could not be read.
     """
 
     name: str
@@ -64,47 +65,47 @@ class Snapshot:
 
     @property
     def score_columns(self) -> list[str]:
-        """The columns that rank, as far as candidates have them."""
+        """The columns of the score that the candidates have."""
         return self.score.among(self.columns)
 
     @property
     def trained(self) -> list[Row]:
-        """The full trainings that ended well, best on validation images first."""
+        """The full trainings that succeeded, best on validation images first."""
         return [final for final in self.finals if final["status"] == Status.OK]
 
     @property
     def winner(self) -> Row | None:
-        """The full training that is best on validation images, if any ended well."""
+        """The full training that is best on validation images, or ``None``."""
         return next(iter(self.trained), None)
 
     @cached_property
     def about(self) -> Mapping[str, Any]:
-        """What was known when the run was last started: fingerprints, classes, versions."""
+        """What the run recorded at its latest start or resume: fingerprints, classes, versions."""
         begun = [event for event in self.events if event["kind"] in ("start", "resume")]
         return begun[-1]["details"] if begun else {}
 
     @property
     def ended(self) -> bool:
-        """Whether the search came to its end since it was last started."""
+        """Whether the run has ended since its latest start or resume."""
         kinds = [e["kind"] for e in self.events if e["kind"] in ("start", "resume", "end")]
         return kinds[-1:] == ["end"]
 
     @cached_property
     def times(self) -> tuple[datetime, datetime] | None:
-        """The first and the last moment that something was written at."""
+        """The times of the earliest and the latest row; ``None`` if there are no rows."""
         rows = [*self.events, *self.evaluations, *self.finals]
         moments = [row["created_at"] for row in rows if row["created_at"] is not None]
         return (min(moments), max(moments)) if moments else None
 
     def at_s(self, row: Row) -> float:
-        """Return the seconds from the run's start to a row."""
+        """Return the seconds from the run's earliest row to this one."""
         if self.times is None or row["created_at"] is None:
             return 0.0
         return float((row["created_at"] - self.times[0]).total_seconds())
 
 
 def read(run: Run) -> Snapshot:
-    """Read everything; a run that is being written may be a moment older in one table.
+    """Read a run. If it is being written, one table may be slightly older than another.
 
     Raises:
         GtnNasError: the configuration or the run's columns cannot be read.
@@ -129,14 +130,14 @@ def read(run: Run) -> Snapshot:
 
 
 def number(value: Any) -> float | None:
-    """Return a finite number in six digits, or nothing."""
+    """Return a finite number, floats rounded to six digits; ``None`` for anything else."""
     if not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value if isinstance(value, int) else float(f"{value:.6g}")
 
 
 def mapping(text: Any) -> dict[str, Any]:
-    """Return a JSON object; of anything else, an empty one."""
+    """Parse a JSON object; return an empty one for anything else."""
     try:
         value = json.loads(text)
     except (TypeError, ValueError):
@@ -145,7 +146,7 @@ def mapping(text: Any) -> dict[str, Any]:
 
 
 def _measure(candidates: list[Row], columns: Sequence[str]) -> str | None:
-    """Return the first column with a number in it that is no size."""
+    """Return the first of the columns that holds a number and is not a size of the network."""
     known = (name for name in columns if name not in SIZES)
     return next((n for n in known if any(number(c[n]) is not None for c in candidates)), None)
 

@@ -1,4 +1,4 @@
-"""The run in a few lines, and what it takes to repeat it."""
+"""The page's summary of a run, and what is needed to repeat the run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gtn_nas.trial import Status
 from gtn_nas.versions import versions
 
 ABOUT = ("image_shape", "proxy_image_shape", "classes", "versions")
-"""What a run's start tells beside the fingerprints of what its scores depend on."""
+"""Entries in the details of a run's start that are not fingerprints."""
 
 
 def summary(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the winner, counts and times."""
+    """Return the run's main settings, winner, counts and times."""
     config, finals, winner = snapshot.config, snapshot.finals, snapshot.winner
     times = snapshot.times
     return {
@@ -43,7 +43,7 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def reproduction(snapshot: Snapshot) -> dict[str, Any]:
-    """Return command, configuration, versions and fingerprints."""
+    """Return the command, configuration, versions, fingerprints and devices to repeat a run."""
     about, here = snapshot.about, versions()
     there = about.get("versions")
     evaluations = [row for row in snapshot.evaluations if row["status"] == Status.OK]
@@ -73,14 +73,14 @@ def _plain(value: Any) -> Any:
 
 
 def _listed(value: Any) -> list[str]:
-    """Return a list's items as texts; what is none counts as its only item."""
+    """Return the items of a list as texts; a value that is no list becomes the only item."""
     if not value:
         return []
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
 def _each(values: dict[str, Any]) -> dict[str, Any]:
-    """Return fingerprints of code with an entry for each module."""
+    """Return fingerprints with an entry for each module, where they are given by module."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         parts = value if isinstance(value, dict) else {"": value}

@@ -1,8 +1,8 @@
-"""The graph of a network's layers, seen while one image passes through it.
+"""The graph of a network's layers and operations, recorded during one forward pass.
 
-Whatever a network's code does, its layers and operations are called one after the other, so this
-works where symbolic tracing gives up. Layers are modules without further ones inside, and those of
-torch itself; between them every operation on tensors counts.
+Layers and operations are recorded as they are called, so this works for any Python code, also where
+symbolic tracing fails. A layer is a module without child modules, or a module of torch itself that
+is no container. Operations on tensors outside of layers are recorded too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 TIMES = "\N{MULTIPLICATION SIGN}"
 MOST_STEPS = 3000
-"""Layers and operations of the largest network that is drawn."""
+"""Most layers and operations of a network that is drawn."""
 
 
 @dataclass
@@ -29,12 +29,12 @@ class Step:
     """A layer or an operation.
 
     Attributes:
-        text: what it is, e.g. ``Conv2d 3x3, 16 -> 32``.
-        inputs: places of the steps that it reads.
-        shape: of what it puts out, without the batch.
-        params: parameters that no earlier step has.
-        weighted: whether it multiplies by weights, or is a layer of many.
-        place: the module's name inside the network.
+        text: its kind and sizes, e.g. ``Conv2d 3x3, 16 -> 32``.
+        inputs: indices of the steps whose outputs it reads.
+        shape: shape of its output, without the batch.
+        params: number of its trainable parameters, without those that an earlier step also has.
+        weighted: whether it has a parameter with more than one dimension, such as a weight matrix.
+        module: name of the layer inside the network; empty for an operation.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Step:
     shape: tuple[int, ...]
     params: int = 0
     weighted: bool = False
-    place: str = ""
+    module: str = ""
 
 
 class TooLargeError(Exception):
@@ -51,13 +51,17 @@ class TooLargeError(Exception):
 
 @torch.no_grad()
 def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> list[Step]:
-    """Return the steps that lead from an image, the first of them, to the logits.
+    """Return the steps that lead from an image to the logits; the first step is the image.
 
     The network is left in evaluation mode.
 
+    Args:
+        network: the network, which takes a batch of images.
+        image_shape: ``(C, H, W)``.
+
     Raises:
-        TooLargeError: there are too many.
-        Exception: whatever the network raises.
+        TooLargeError: there are more than ``MOST_STEPS`` steps.
+        Exception: the network raised an error.
     """
     network.eval()
     image = torch.zeros(1, *image_shape)
@@ -70,16 +74,16 @@ def trace(network: nn.Module, image_shape: tuple[int, int, int]) -> list[Step]:
 
 @dataclass
 class _Watch(TorchFunctionMode):
-    """Notes each step, and which step each tensor came from."""
+    """Records each step, and for each tensor the step that returned it."""
 
     steps: list[Step] = field(default_factory=list)
     inside: int = 0
-    """Layers that are being called; what happens inside of them is theirs."""
+    """Number of layers that are being called. Operations inside of them are not recorded."""
 
     def __post_init__(self) -> None:
         super().__init__()
         self._source: dict[int, int] = {}
-        self._kept: list[Any] = []  # or an id might be used again
+        self._kept: list[Any] = []  # keeps tensors alive, so that Python does not reuse their ids
         self._counted: set[int] = set()
 
     def __torch_function__(
@@ -89,7 +93,7 @@ class _Watch(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Call a function of torch, and note it unless a layer did the calling."""
+        """Call a function of torch, and record it unless it is called inside of a layer."""
         given = (args, kwargs or {})
         sources = [] if self.inside else self.sources(given)
         result = func(*args, **(kwargs or {}))
@@ -99,7 +103,7 @@ class _Watch(TorchFunctionMode):
         return result
 
     def sources(self, values: Any) -> list[int]:
-        """Return the steps that the tensors among some values came from, each once."""
+        """Return the indices of the steps that returned the tensors in ``values``, each once."""
         found = (self._source.get(id(leaf)) for leaf in tree_leaves(values))
         return list(dict.fromkeys(place for place in found if place is not None))
 
@@ -111,9 +115,18 @@ class _Watch(TorchFunctionMode):
         *,
         weights: Iterable[nn.Parameter] = (),
         weighted: bool = False,
-        place: str = "",
+        module: str = "",
     ) -> None:
-        """Note a step and its tensors; a value that is no tensor leads nowhere."""
+        """Record a step and the tensors that it returned; without tensors, record nothing.
+
+        Args:
+            text: kind and sizes of the step.
+            inputs: indices of the steps that it reads.
+            result: the returned value.
+            weights: its parameters.
+            weighted: whether it has weights; see ``Step``.
+            module: name of the layer.
+        """
         tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         if not tensors:
             return
@@ -124,7 +137,7 @@ class _Watch(TorchFunctionMode):
         params = sum(weight.numel() for weight in new)
         is_wide = any(weight.dim() > 1 for weight in new)
         shape = tuple(tensors[0].shape[1:])
-        step = Step(text, inputs, shape, params, weighted or is_wide, place)
+        step = Step(text, inputs, shape, params, weighted or is_wide, module)
         for tensor in tensors:
             self._source[id(tensor)] = len(self.steps)
         self._kept.append(tensors)
@@ -132,7 +145,7 @@ class _Watch(TorchFunctionMode):
 
     @contextmanager
     def layers_of(self, network: nn.Module) -> Iterator[None]:
-        """Note the calls of all layers of a network."""
+        """Record the calls of all layers of a network while this context is open."""
         with ExitStack() as hooks:
             for name, layer in _layers(network):
                 enter = layer.register_forward_pre_hook(self._enter)
@@ -150,11 +163,11 @@ class _Watch(TorchFunctionMode):
         if not self.inside and sources and not isinstance(layer, nn.Identity):
             weighted = any(p.dim() > 1 for p in layer.parameters())
             text, weights = described(layer), list(layer.parameters())
-            self.add(text, sources, result, weights=weights, weighted=weighted, place=name)
+            self.add(text, sources, result, weights=weights, weighted=weighted, module=name)
 
 
 def described(layer: nn.Module) -> str:
-    """Return a layer's kind and sizes, as far as its kind is known."""
+    """Return the name of a layer's class, followed by its sizes if the class is a common one."""
     kind = type(layer).__name__
     if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         kernel = TIMES.join(map(str, layer.kernel_size))
@@ -175,7 +188,7 @@ def described(layer: nn.Module) -> str:
 
 
 def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield what counts as one layer, by name."""
+    """Yield the layers of a module with their names; see the top of this file for what they are."""
     children = list(module.named_children())
     is_of_torch = type(module).__module__.startswith("torch.nn")
     if not children or (is_of_torch and not isinstance(module, CONTAINERS)):
@@ -186,7 +199,10 @@ def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]
 
 
 def _leading_to(steps: list[Step], last: list[int]) -> list[Step]:
-    """Return the steps that some depend on, and those themselves."""
+    """Return the steps in ``last`` and all steps that they depend on, with indices renumbered.
+
+    The first step, the image, is always kept.
+    """
     needed, waiting = {0}, list(last)
     while waiting:
         place = waiting.pop()
