@@ -44,7 +44,7 @@ class ConvChain(SearchSpace):
     )
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Drop layers beyond the depth; unset ``residual`` if no neighbouring widths are equal."""
+        """Drop layers beyond the depth; turn off ``residual`` if no neighbours are equally wide."""
         chosen = architecture.choices
         depth = int(chosen["depth"] or 0)
         layers = range(1, depth + 1)
