@@ -31,7 +31,7 @@ class Controller:
         strategy: proposes trials.
         executor: evaluates them.
         store: the run folder; the controller is its only writer.
-        seed: the run's seed; a candidate's own seed follows from it and the candidate's key.
+        seed: the run's seed, which is the seed of every trial.
         evaluation_id: hash of everything else that scores depend on.
         candidates: number of distinct architectures to evaluate, stored ones included. An
             architecture that is evaluated at several budgets counts once: promotions come on top.
