@@ -1,1 +1,1 @@
-"""One search: candidates are asked for, evaluated, ranked, and the best are fully trained."""
+"""One search: a strategy proposes candidates; they are evaluated and ranked, the best trained."""

@@ -17,30 +17,30 @@ from gtn_nas.trial import Record, Status, Trial
 log = logging.getLogger(__name__)
 
 MAX_FRUITLESS_ASKS = 2000
-"""Asks in a row without a new trial, after which the space counts as exhausted."""
+"""After so many asks in a row without a new trial, the space counts as exhausted."""
 
 
 class Controller:
     """Runs one search; its state is a function of the configuration and the stored results.
 
-    Asks are stored before they are dispatched and records as they arrive, so that a search killed
-    at any moment goes on where it was: what was asked and told is asked and told again in its
-    order, and asks without a record are evaluated first.
+    Asks are stored before they are dispatched, and records as they arrive. A search that was
+    killed at any moment therefore goes on where it was: the stored asks and tells are repeated in
+    their order, and asked trials without a record are evaluated first.
 
     Args:
         strategy: proposes trials.
         executor: evaluates them.
-        store: keeps everything; the controller is its only writer.
-        seed: the run's seed; a candidate's own follows from it and the candidate's key.
+        store: the run folder; the controller is its only writer.
+        seed: the run's seed, which is the seed of every trial.
         evaluation_id: hash of everything else that scores depend on.
-        candidates: distinct architectures to evaluate in all, stored ones included. One that is
-            evaluated at several budgets counts once; promotions come on top.
+        candidates: number of distinct architectures to evaluate, stored ones included. An
+            architecture that is evaluated at several budgets counts once: promotions come on top.
 
     Attributes:
         run_name: the run's name.
-        on_notice: called with what happens to workers, once it is recorded.
-        exhausted: whether the search ended since the space has no more architectures.
-        failures: evaluations that did not end well, by how they ended.
+        on_notice: called with each event of a worker, after the event is recorded.
+        exhausted: whether the search ended because the space has no more architectures.
+        failures: number of failed evaluations, by status.
     """
 
     def __init__(
@@ -67,22 +67,22 @@ class Controller:
 
     @property
     def total(self) -> int:
-        """Evaluations in all, as far as is known: every candidate, and promotions asked for."""
+        """Number of evaluations known so far: every candidate, and the promotions asked for."""
         return self.candidates + self._ledger.trials - self._ledger.architectures
 
     @property
     def done(self) -> int:
-        """Evaluations that have ended, stored ones included."""
+        """Number of evaluations that have ended, stored ones included."""
         return self._ledger.told
 
     def records(self) -> list[Record]:
-        """Return what came of every evaluation, in the order in which they ended."""
+        """Return the records of all evaluations, in the order in which they ended."""
         return self._ledger.records()
 
     def run(self) -> Iterator[Record]:
-        """Evaluate enough distinct candidates and all promotions of them, yielding each record."""
+        """Evaluate the wanted number of candidates and all promotions, yielding each record."""
         seen = -1
-        while self.done > seen:  # the last records can make others worth a larger budget
+        while self.done > seen:  # the last records can lead to further promotions
             seen = self.done
             for finished in self.executor.run(self._trials()):
                 record = replace(finished, run=self.run_name, tell_index=self._tell_index)
@@ -94,7 +94,7 @@ class Controller:
         self.store.flush()
 
     def _trials(self) -> Iterator[Trial]:
-        """Yield what was asked for but never finished, then what is new, then promotions."""
+        """Yield the trials that an earlier process left unfinished, new ones, then promotions."""
         yield from self._ledger.unfinished()
         while not self.exhausted and (missing := self.candidates - self._ledger.architectures) > 0:
             yield from self._ask(min(self._batch, missing))
@@ -107,11 +107,11 @@ class Controller:
 
     @property
     def _batch(self) -> int:
-        """How many trials are asked for at once."""
+        """Number of trials to ask for at once."""
         return max(8, 2 * self.executor.workers)
 
     def _ask(self, n: int, *, new: bool = True) -> list[Trial]:
-        """Ask the strategy, store that, and return the trials that were not asked for before."""
+        """Ask the strategy, store the asks, and return the trials not asked for before."""
         asked = self.strategy.ask(n, new=new)
         if not asked:
             return []
@@ -123,7 +123,7 @@ class Controller:
         )
         fresh = []
         for trial in asked:
-            # One seed for all, so that candidates share the weights of what they have in common.
+            # One seed for all, so that equal layers of candidates start with equal weights.
             trial = replace(trial, seed=self.seed, evaluation_id=self.evaluation_id)
             if self._ledger.ask(trial):
                 fresh.append(trial)
@@ -136,7 +136,7 @@ class Controller:
         return fresh
 
     def _reuse(self, trial: Trial, known: Record) -> None:
-        """Tell the strategy again what is known of a trial."""
+        """Tell the strategy the known record of a trial again."""
         self.store.append_event(
             "reuse",
             key=trial.architecture.key,
@@ -147,20 +147,20 @@ class Controller:
         self._remember(known)
 
     def _remember(self, record: Record) -> None:
-        """Tell the strategy, and count the tell."""
+        """Note the record, tell it to the strategy, and count the tell."""
         if self._ledger.tell(record) and record.status is not Status.OK:
             self.failures[record.status] += 1
         self.strategy.tell([record])
         self._tell_index += 1
 
     def _log_failure(self, record: Record) -> None:
-        """The first of a kind is worth a look; the others are in the run folder."""
+        """Warn of the first failure of each status; the run folder has the others."""
         level = logging.WARNING if self.failures[record.status] == 1 else logging.INFO
         text = "run=%s key=%s %s: %s"
         log.log(level, text, self.run_name, record.key, record.status, record.error)
 
     def _record_notice(self, notice: Notice) -> None:
-        """Store and log what happened to a worker or to a trial on its way."""
+        """Store and log an event of a worker, or of a trial that was sent to a worker."""
         about = "host" if notice.kind == "worker_joined" else "reason"
         details: dict[str, object] = {"worker": notice.worker, "node": notice.node}
         details |= {about: notice.about}
@@ -175,12 +175,13 @@ class Controller:
         self.on_notice(notice)
 
     def _replay(self) -> int:
-        """Ask and tell again what is stored, in its order, and so arrive where the run stopped.
+        """Repeat the stored asks and tells in their order, to restore the strategy's state.
 
-        A damaged part takes asks along: those that have a record count as asked for.
+        Asks in a damaged part file are lost; a trial with a record counts as asked for all the
+        same.
 
         Returns:
-            The last ask index that has a record.
+            The last ask index that has a record; -1 without records.
         """
         stored = {(r.key, r.budget): r for r in self.store.load_candidates()}
         told = [(record.tell_index, record) for record in stored.values()]
@@ -203,7 +204,7 @@ class Controller:
                 self._remember(told.pop()[1])
 
         for tell_index, _, details in sorted(batches, key=lambda batch: batch[:2]):
-            tell_until(tell_index)  # a batch was asked for before the tell of its index
+            tell_until(tell_index)  # a batch came before the tell of this index
             self.strategy.ask(details["size"], new=details["new"])
         tell_until(last + 1)
         self._tell_index = last + 1

@@ -1,7 +1,7 @@
 """Curves of a run for TensorBoard: every full training, and the best candidate so far.
 
-They are in ``tensorboard/`` of the run folder, some kilobytes for each: ``tensorboard --logdir
-RUN/tensorboard`` shows them while the run goes on.
+The folder ``tensorboard/`` of the run folder holds them, a few kilobytes for each curve.
+``tensorboard --logdir RUN/tensorboard`` shows them while the run goes on.
 """
 
 from __future__ import annotations
@@ -21,35 +21,37 @@ from gtn_nas.training.train import EpochReport
 from gtn_nas.trial import Record, Status
 
 FOLDER = "tensorboard"
-"""In the run folder."""
+"""Folder of all curves, in the run folder."""
 
 CANDIDATES = "candidates"
-"""In that folder, beside one folder for each full training, which has the candidate's key."""
+"""Folder of the candidates' curve, in ``FOLDER``; a full training's folder is named by its key."""
 
 
 class Curve:
     """Values over steps, in an event file of its own.
 
     Args:
-        folder: where to; TensorBoard takes all event files in a folder for one curve.
-        first_step: of what is added; whatever an earlier file has from there on is void.
+        folder: folder of the event file; TensorBoard shows all event files of a folder as one
+            curve.
+        first_step: first step that will be added; TensorBoard drops what earlier files of the
+            folder have from this step on.
 
     Raises:
-        EnvironmentFailure: it cannot be written.
+        EnvironmentFailure: the file cannot be written.
     """
 
     def __init__(self, folder: Place, first_step: int = 0) -> None:
-        # Not its SummaryWriter, which writes in a thread, and sometimes after it was flushed.
+        # Not tensorboardX's SummaryWriter: its thread sometimes still writes after a flush.
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         self.folder = folder
-        # An event file grows, and files of a bucket do not: those are written anew each time.
+        # An event file grows, but a file in a bucket cannot: it is written as a whole each time.
         self._aside = tempfile.TemporaryDirectory(prefix="gtn-nas-")
         self._local = folder if isinstance(folder, Path) else Path(self._aside.name)
         try:
             self._local.mkdir(parents=True, exist_ok=True)
-            # Its name holds the second, which two files can share.
+            # The writer names a file by the second; the suffix keeps two files of one second apart.
             self._writer = EventsWriter(str(self._local / "events"), f".{secrets.token_hex(4)}")
         except OSError as error:
             raise EnvironmentFailure(f"cannot write {folder}: {error.strerror}") from error
@@ -57,7 +59,7 @@ class Curve:
         self._writer.write_event(Event(wall_time=time.time(), step=first_step, session_log=log))
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Add values at a step, by names that are letters, digits, ``_`` and ``/``."""
+        """Add values at a step; names consist of letters, digits, ``_`` and ``/``."""
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
@@ -66,10 +68,10 @@ class Curve:
             self._writer.write_event(event)
 
     def flush(self) -> None:
-        """Let others see what was added.
+        """Write all added values to the folder, where readers see them.
 
         Raises:
-            EnvironmentFailure: it cannot be written.
+            EnvironmentFailure: the file cannot be written.
         """
         try:
             self._writer.flush()
@@ -82,7 +84,7 @@ class Curve:
                 copy.write(file.read_bytes())
 
     def close(self) -> None:
-        """Let go of the file, in which everything stands that was flushed."""
+        """Close the file; values that were flushed stay in it."""
         with suppress(OSError):
             self._writer.close()
         self._aside.cleanup()
@@ -100,7 +102,7 @@ class TrainingCurves:
         self._open: dict[str, Curve] = {}
 
     def add(self, key: str, report: EpochReport) -> None:
-        """Add what an epoch showed."""
+        """Add the losses and the accuracy of one epoch of a candidate's training."""
         if key not in self._open:
             self._open[key] = Curve(self.folder / key, report.epoch)
         curve = self._open[key]
@@ -126,15 +128,15 @@ class TrainingCurves:
 
 
 def write_best_so_far(run: Place, records: Sequence[Record], columns: Iterable[str]) -> None:
-    """Write how the best value of some measures grew with the number of candidates.
+    """Write how the best value of each measure changed with the number of candidates.
 
     Args:
         run: the run folder.
-        records: in the order in which they were told.
-        columns: names of measures; those that no candidate has are left out.
+        records: the run's records, in the order in which the strategy was told them.
+        columns: names of measures; measures that no candidate has are left out.
     """
     folder = run / FOLDER / CANDIDATES
-    remove_tree(folder)  # a run that was continued tells everything again
+    remove_tree(folder)  # a resumed run writes all its records again
     found = {name: _improvements(records, name) for name in columns}
     if not any(found.values()):
         return
@@ -147,7 +149,7 @@ def write_best_so_far(run: Place, records: Sequence[Record], columns: Iterable[s
 
 
 def _improvements(records: Sequence[Record], column: str) -> list[tuple[int, float]]:
-    """Return after how many candidates which value was the best, and what it was at the end."""
+    """Return each new best value with the number of candidates until then, and the last best."""
     points: list[tuple[int, float]] = []
     least = math.inf
     for count, record in enumerate(records, start=1):

@@ -50,29 +50,30 @@ from gtn_nas.teacher.inner_loop import Lesson
 log = logging.getLogger(__name__)
 
 SCORED_IMAGES = 2000
-"""Validation images that a proxy scores at most; their order is random."""
+"""Largest number of validation images that a proxy scores; the split's order is random."""
 
 GOAL_COLUMNS = tuple(dict.fromkeys([*columns_of(PROXIES), *NUMERIC_COLUMNS]))
-"""What candidates can be ranked by, weighed by and limited in."""
+"""Columns that can be part of the score, an objective or a limit."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What candidates are scored with, and what they are ranked by.
+    """Everything that candidates are scored with, and the goals by which they are ranked.
 
     Attributes:
-        config: the search's configuration, with what it left open decided.
-        goals: what it looks for.
+        config: the search's configuration, with open settings (``rank_by``, ``proxy_seeds``)
+            decided.
+        goals: score, objectives and limits of the search.
         wants_latency: whether latencies are to be measured, once all candidates are evaluated.
-        space: where they come from.
+        space: the search space.
         dataset: real images of their native size, for full trainings.
-        proxy_dataset: the same, no larger than a teacher's.
-        lesson: the teacher's batches and step sizes, where a proxy needs them.
-        untrained: those of an untrained one, likewise.
-        proxies: names of what scores candidates.
-        settings: what these are told.
-        identity: what a score depends on.
-        teacher: what is known of the teacher, where a proxy needs one.
+        proxy_dataset: the same images, made no larger than a teacher's.
+        lesson: the teacher's batches and step sizes; ``None`` if no proxy needs them.
+        untrained: lesson of a teacher that was never meta-trained; ``None`` if no proxy needs it.
+        proxies: names of the proxies that score candidates.
+        settings: settings of these proxies.
+        identity: everything that a score depends on, by name.
+        teacher: header of the teacher's file; ``None`` if no proxy needs a teacher.
     """
 
     config: SearchConfig
@@ -90,17 +91,17 @@ class Evaluation:
 
     @property
     def id(self) -> str:
-        """16 hex digits; scores are comparable only where they are equal."""
+        """Hash of the identity, 16 hex digits; scores are comparable only if it is equal."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def budget(self) -> int:
-        """Training steps of a candidate."""
+        """Training steps of a candidate that takes the whole lesson."""
         return self.settings.real_steps if self.lesson is None else self.lesson.steps
 
     @property
     def images(self) -> dict[str, object]:
-        """What a reader of the run needs to build its networks: shapes of images, and classes."""
+        """Image shapes and class names, which a reader of the run needs to build its networks."""
         return {
             "image_shape": list(self.dataset.image_shape),
             "proxy_image_shape": list(self.proxy_dataset.image_shape),
@@ -108,14 +109,14 @@ class Evaluation:
         }
 
     def factory(self) -> Evaluator:
-        """Return what makes the scoring function in each worker."""
+        """Return the factory that makes the scoring function in each worker."""
         dataset = self.proxy_dataset
         return Evaluator(
             self.space, dataset.image_shape, dataset.num_classes, self.proxies, self.settings
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Return what all workers share."""
+        """Return the arrays that all workers share: images, labels and lessons."""
         dataset = self.proxy_dataset
         scored = dataset.validation.first(SCORED_IMAGES)
         data = ProxyData(
@@ -131,10 +132,10 @@ class Evaluation:
 
 
 def prepare(config: SearchConfig) -> Evaluation:
-    """Load data, search space and teacher, check that they fit together, and decide what ranks.
+    """Load data, search space and teacher, check that they fit, and decide the ranking.
 
     Raises:
-        GtnNasError: something is unknown, missing or damaged, or the teacher does not fit.
+        GtnNasError: a name is unknown, a file is missing or damaged, or the teacher does not fit.
     """
     named = named_columns(config.rank_by, config.objectives, config.limits, GOAL_COLUMNS)
     wanted = known([*config.proxies, *proxies_of(named)])
@@ -161,7 +162,7 @@ def prepare(config: SearchConfig) -> Evaluation:
     config = config.model_copy(update={"rank_by": rank_by, "proxy_seeds": seeds})
     goals = Goals.parse(rank_by, config.objectives, config.limits, GOAL_COLUMNS)
     wanted = known([*wanted, *proxies_of(goals.columns)])
-    proxies = [name for name in EVALUATED if name in wanted]  # one order, so that runs compare
+    proxies = [name for name in EVALUATED if name in wanted]  # one order for equal identities
     settings = _settings(config, dataset)
     identity = _identity(proxies, settings, dataset, space)
     if path is not None:
@@ -225,7 +226,7 @@ def _untrained(teacher: Teacher) -> Teacher:
 
 
 def _fitting(dataset: ImageDataset, space: SearchSpace, config: SearchConfig) -> Path:
-    """Choose the shipped teacher of this data set, preferably one of this search space."""
+    """Choose a shipped teacher that fits this data set, preferably one of this search space."""
     headers = {path: read_header(path) for path in shipped_teachers().values()}
     fitting = [path for path, h in headers.items() if not _misfits(h, dataset)]
     if not fitting:
@@ -245,7 +246,7 @@ def _fitting(dataset: ImageDataset, space: SearchSpace, config: SearchConfig) ->
 
 
 def _pretrain_command(config: SearchConfig) -> str:
-    """Return the command that makes a teacher of the same images and split."""
+    """Return the command that makes a teacher for the images and the split of a search."""
     command = ["gtn-nas", "pretrain", "--dataset", config.dataset, "--space", config.space]
     for name in ("data_dir", "image_size", "split_seed"):
         if getattr(config, name) != SearchConfig.model_fields[name].default:
@@ -263,7 +264,7 @@ def _check_fits(path: Path, header: TeacherHeader, dataset: ImageDataset) -> Non
 
 
 def _misfits(header: TeacherHeader, dataset: ImageDataset) -> list[str]:
-    """Return in words why a teacher cannot be used with a data set."""
+    """Return the reasons why a teacher cannot be used with a data set; empty if it can."""
     shape, wanted = ("x".join(map(str, s)) for s in (header.image_shape, dataset.image_shape))
     if shape != wanted:
         return [f"it was made for images of {shape}, and these are {wanted}"]
@@ -275,6 +276,6 @@ def _misfits(header: TeacherHeader, dataset: ImageDataset) -> list[str]:
     if header.fingerprint != dataset.fingerprint:
         return [f"it was made with other images ({header.dataset})"]
     if header.split_seed != dataset.split_seed:
-        # Its training images are partly what this split validates and tests on.
+        # Some training images of its split are validation or test images of this one.
         return [f"it was made with split seed {header.split_seed}, not {dataset.split_seed}"]
     return []

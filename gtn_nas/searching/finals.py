@@ -1,4 +1,4 @@
-"""The finals of a run: the best candidates, fully trained, recorded as they end."""
+"""The finals of a run: full trainings of the best candidates, recorded as they end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gtn_nas.training.train import EpochReport, FinalConfig
 from gtn_nas.trial import Final, Record, Status, derived_seed
 
 UNFINISHED = ".finals"
-"""Folder of checkpoints in the run folder, while finals are being trained."""
+"""Folder of training states in the run folder, while finals are being trained."""
 
 MEASURES = (
     "validation_accuracy",
@@ -34,23 +34,23 @@ MEASURES = (
     "epochs",
     "train_s",
 )
-"""What a trained network and its record share."""
+"""Names of the fields that ``Final`` takes from ``TrainedNetwork``."""
 
 OnEpochs = Callable[[int, int, int], None]
-"""Called with the epochs done, of how many, and the finals that have ended."""
+"""Called with the epochs done, the epochs in all, and the number of finals that have ended."""
 
 
 class Finals:
     """Trains the top candidates that have not been trained yet.
 
-    With a predictor, the ranking chooses the first of them, and the predictor the others one by
-    one (as many at once as train side by side), learning from those that have ended.
+    With the setting ``predictor``, the ranking chooses the first ones. The predictor then learns
+    from the finals that have ended and chooses the next ones, as many as can train at once.
 
     Args:
         config: the run's configuration.
         evaluation: search space and data.
-        store: keeps records and weights; the only place this writes to, but for checkpoints.
-        backend: where they are trained.
+        store: the run folder, for records and weights; training states lie beside them.
+        backend: trains the networks.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class Finals:
     def train(
         self, ranking: Sequence[Record], wanted: Sequence[Record], on_epochs: OnEpochs
     ) -> list[Final]:
-        """Train what is missing of the top k; return every final of the run, best first.
+        """Train those of the top k that have no final yet; return all finals, best first.
 
         Args:
-            ranking: every candidate, best first; a final's rank is its place here.
-            wanted: those of them that are worth a full training, best first.
-            on_epochs: called as trainings go on.
+            ranking: every candidate, best first; a final's ``rank`` is its place here, from 1.
+            wanted: the candidates that may be fully trained, best first.
+            on_epochs: called after every epoch.
         """
         self._candidates = {record.key: record for record in ranking}
         self._ranks = {record.key: place for place, record in enumerate(ranking, start=1)}
@@ -111,7 +111,7 @@ class Finals:
         return best_first(self.store.load_finals())
 
     def _reached(self) -> dict[str, float]:
-        """Return the validation accuracies of all finals that ended well, by key."""
+        """Return the validation accuracies of all finals with status ``ok``, by key."""
         return {
             f.key: f.validation_accuracy
             for f in self.store.load_finals()
@@ -119,7 +119,7 @@ class Finals:
         }
 
     def _rounds(self, rest: list[Record], count: int) -> Iterator[list[Record]]:
-        """Yield what to train next, each time after what was yielded before has ended."""
+        """Yield the candidates to train next; those yielded before must have been trained."""
         while count:
             chosen = self._next(rest)[:count]
             yield chosen
@@ -128,9 +128,10 @@ class Finals:
             rest = [record for record in rest if record.key not in keys]
 
     def _next(self, rest: list[Record]) -> list[Record]:
-        """Return the best of the rest: by the ranking until the predictor knows enough, then by it.
+        """Return which of the rest to train next.
 
-        What it knows is what is stored, so that a resumed run chooses alike.
+        The ranking decides until enough finals have ended for the predictor, then the predictor
+        decides. It learns from the stored finals alone, so a resumed run chooses the same.
         """
         budget = rest[0].budget  # scores of different budgets are never compared
         reached = self._reached()
@@ -143,7 +144,7 @@ class Finals:
             return rest[: LEAST - len(known)]
         comparable = [record for record in rest if record.budget == budget]
         predicted = predict(known, comparable, derived_seed(self.config.seed, "predictor"))
-        # Equal ones stay in the order of the ranking.
+        # The sort is stable: candidates of equal prediction stay in the order of the ranking.
         pairs = sorted(zip(predicted, comparable, strict=True), key=lambda pair: -pair[0])
         pairs = pairs[: self.backend.side_by_side()]
         self._predicted |= {record.key: accuracy for accuracy, record in pairs}
@@ -163,7 +164,7 @@ class Finals:
         measures: dict[str, Any] = {}
         if trained is not None:
             measures = {name: getattr(trained, name) for name in MEASURES} | self._size(job)
-            # Before the final itself: what has one is never trained again.
+            # Stored before the final: a candidate with a final is never trained again.
             found = {"test_confusion": trained.test_confusion}
             self.store.append_event("confusion", key=candidate.key, details=found)
             self.store.flush()
@@ -185,7 +186,7 @@ class Finals:
         self._ended += 1
 
     def _size(self, job: FinalJob) -> dict[str, int]:
-        """Return parameters and FLOPs at final scale, which can differ from the proxy's."""
+        """Return parameters and FLOPs at scale ``final``, which can differ from ``proxy``."""
         dataset = self.task.dataset
         shape, classes = dataset.image_shape, dataset.num_classes
         network = self.task.space.build(job.architecture, shape, classes, "final")

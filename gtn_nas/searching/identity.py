@@ -1,4 +1,4 @@
-"""What the scores of a run depend on, and whether that has changed since the run was started."""
+"""The identity of a run: everything that its scores depend on, and whether it has changed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gtn_nas.spaces.fingerprint import Fingerprint, changes, code_fingerprint
 from gtn_nas.storage.files import Place
 
 Identity = dict[str, str | Fingerprint]
-"""Each thing that scores depend on, by name: as text, or as the fingerprint of code."""
+"""Everything that scores depend on, by name; a value is a text or the fingerprint of code."""
 
 SCORING = ("gtn_nas.data.base", "gtn_nas.data.splits", "gtn_nas.teacher.curriculum")
-"""Modules that every score depends on beside proxies: which images, and how a learner is taught."""
+"""Modules besides proxies that every score depends on: they choose images and teach learners."""
 FIRST = """
 SELECT kind, details FROM events
 ORDER BY kind = 'start' DESC, kind = 'resume' DESC, created_at LIMIT 1
 """
-"""The event that notes the identity; it is another where none does."""
+"""Query of the event that holds the identity; without one, it returns an event of another kind."""
 
 
 def scoring_fingerprint(proxies: Sequence[str]) -> Fingerprint:
-    """Return the fingerprint of the code by which some proxies score a network that was built."""
+    """Return the fingerprint of the code with which the given proxies score a built network."""
     return code_fingerprint({*modules_of(proxies), *SCORING})
 
 
@@ -34,20 +34,20 @@ def latency_fingerprint() -> Fingerprint:
 
 
 def refuse_other_identity(folder: Place, identity: Identity) -> None:
-    """Make sure that a run's scores can be compared with those that would be added to it.
+    """Make sure that scores of a resumed run would be comparable with its stored scores.
 
     Args:
         folder: the run folder.
-        identity: what scores depend on now.
+        identity: everything that scores depend on now.
 
     Raises:
-        ConfigError: they cannot be compared, or there is no telling.
+        ConfigError: the scores are not comparable, or the run noted too little to know.
         StoreError: the folder is in a bucket that does not answer.
     """
     run = Run(folder)
     run.check()
     events = run.sql(FIRST)
-    if not events:  # it ended before it began
+    if not events:  # the run ended before anything was stored
         return
     noted = json.loads(events[0]["details"]) if events[0]["kind"] in ("start", "resume") else {}
     if not isinstance(noted.get("search space"), Mapping):

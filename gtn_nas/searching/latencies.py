@@ -1,4 +1,4 @@
-"""The latencies of a run: measured one after the other when no other candidate is evaluated."""
+"""The latencies of a run, measured one after the other while nothing else is evaluated."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from gtn_nas.trial import Record, Status, Trial
 log = logging.getLogger(__name__)
 
 OnMeasured = Callable[[int, int], None]
-"""Called with the candidates measured, of how many."""
+"""Called with the number of candidates measured and the number to measure."""
 
 
 class Latencies:
-    """Measures candidates that have not been measured yet, on one worker.
+    """Measures the latency of candidates that have none yet, on one worker.
 
     Args:
         config: the run's configuration.
         evaluation: search space and data.
-        store: keeps what was measured.
-        backend: where the worker is.
+        store: the run folder, for the latencies.
+        backend: provides the worker.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class Latencies:
         )
 
     def complete(self, records: Collection[Record], on_measured: OnMeasured) -> list[Record]:
-        """Measure what is missing; return the same records with their latencies.
+        """Measure missing latencies; return the given records with their latencies.
 
-        A network that cannot be measured gets none, and is not tried again.
+        A candidate whose measurement fails gets no latency and is not measured again.
 
         Args:
             records: every record of the run.
-            on_measured: called as measurements end.
+            on_measured: called after every measurement.
         """
         rows = {row.key: row for row in self.store.load_latencies()}
         missing = {r.key: r for r in records if r.status is Status.OK and r.key not in rows}
@@ -91,7 +91,7 @@ def _with_latency(record: Record, latency_ms: float | None) -> Record:
 
 
 def _warn(rows: Collection[Latency]) -> None:
-    """Say what stands in the way of comparing all candidates."""
+    """Warn if candidates have no latency, or if latencies of different devices are mixed."""
     failed = [row for row in rows if row.status is not Status.OK]
     if failed:
         log.warning(

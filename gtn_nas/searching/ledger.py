@@ -1,15 +1,15 @@
-"""What a search asked for and what came of it, by candidate."""
+"""The trials that a search asked for, and their records."""
 
 from __future__ import annotations
 
 from gtn_nas.trial import Record, Trial
 
 _Place = tuple[str, int]
-"""An architecture's key and a budget: in one run, trials that share them share their score."""
+"""An architecture's key and a budget; in one run, trials with equal places have equal scores."""
 
 
 class Ledger:
-    """Trials that wait for their record, and records, each once for an architecture and budget."""
+    """Trials without a record, and records: at most one for each architecture and budget."""
 
     def __init__(self) -> None:
         self._waiting: dict[_Place, Trial] = {}
@@ -18,21 +18,21 @@ class Ledger:
 
     @property
     def trials(self) -> int:
-        """How many were asked for."""
+        """Number of trials that were asked for."""
         return len(self._waiting) + len(self._records)
 
     @property
     def architectures(self) -> int:
-        """How many of them differ in more than their budget."""
+        """Number of distinct architectures that were asked for, at whatever budgets."""
         return len(self._architectures)
 
     @property
     def told(self) -> int:
-        """How many have a record."""
+        """Number of trials that have a record."""
         return len(self._records)
 
     def ask(self, trial: Trial) -> bool:
-        """Note that a trial was asked for; return whether it is the first time."""
+        """Note that a trial was asked for; return whether it was the first time."""
         place = trial.architecture.key, trial.budget
         if place in self._waiting or place in self._records:
             return False
@@ -41,7 +41,7 @@ class Ledger:
         return True
 
     def tell(self, record: Record) -> bool:
-        """Note a record of a trial that was asked for; return whether it is the first."""
+        """Note the record of a trial; return whether the trial was waiting for it."""
         place = record.key, record.budget
         if self._waiting.pop(place, None) is None:
             return False
@@ -49,7 +49,7 @@ class Ledger:
         return True
 
     def record_of(self, trial: Trial) -> Record | None:
-        """Return what came of a trial, if anything yet."""
+        """Return the record of a trial, or ``None`` if it has none yet."""
         return self._records.get((trial.architecture.key, trial.budget))
 
     def unfinished(self) -> list[Trial]:

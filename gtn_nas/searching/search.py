@@ -1,4 +1,4 @@
-"""One search from configuration to finals: brings all rooms together."""
+"""One search, from the configuration to the finals."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=SearchConfig)
 OPEN = ("rank_by", "proxy_seeds")
-"""Settings that are decided when a search is prepared."""
+"""Settings that may be unset (``None``) and are then decided when a search is prepared."""
 Stage = Literal["starting", "candidates", "latencies", "finals"]
 
 
 @dataclass(frozen=True)
 class SearchProgress:
-    """Where a search is.
+    """The progress of a search.
 
     Attributes:
-        stage: ``starting`` once, when workers were asked for; then what is counted.
-        done: evaluations of candidates, promotions included, latencies measured, or epochs of full
-            training done.
-        total: of how many.
+        stage: ``starting`` once, after workers were requested; then the stage that ``done`` counts.
+        done: by stage: evaluations of candidates (promotions included), measured latencies, or
+            epochs of full training that are done.
+        total: the number that ``done`` is to reach.
         best: the best candidate so far.
-        finals: full trainings that have ended.
-        failures: evaluations that did not end well so far, by how they ended.
+        finals: number of full trainings that have ended.
+        failures: number of failed evaluations so far, by status.
         load: how busy the workers are, while candidates are evaluated.
         dashboard: address of the Ray dashboard, where there is one; told at the start.
     """
@@ -71,14 +71,14 @@ OnProgress = Callable[[SearchProgress], None]
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         folder: the run folder.
         ranking: every evaluated candidate, best first.
         front: the Pareto front of score and objectives, best score first; empty without objectives.
         finals: every full training, best first; see ``ranking.winner``.
-        exhausted: whether the search ended early since the space has no more architectures.
+        exhausted: whether the search ended early because the space has no more architectures.
 
     Example:
         >>> from gtn_nas import SearchConfig, search
@@ -104,16 +104,16 @@ class SearchResult:
 def search(
     config: SearchConfig, *, resume: bool = False, on_progress: OnProgress | None = None
 ) -> SearchResult:
-    """Search, rank, and fully train the best.
+    """Evaluate candidates, rank them, and fully train the best.
 
     Args:
-        config: what to search; ``config.out`` is chosen if it is not set.
+        config: settings of the search; if ``out`` is not set, a new folder in ``runs/`` is used.
         resume: continue the run in ``config.out`` from what it has stored.
         on_progress: called as results arrive, in this thread.
 
     Raises:
         GtnNasError: the input is wrong or the environment failed; the message says what to do.
-            Whatever was evaluated by then is stored, and ``resume`` continues from it.
+            Records of evaluations that had ended are stored, and ``resume`` continues from them.
 
     Example:
         >>> from gtn_nas import SearchConfig, search
@@ -131,9 +131,9 @@ class Search:
     """One search, checked in full before anything is written.
 
     Args:
-        config: what to search.
+        config: settings of the search.
         resume: continue the run in ``config.out``.
-        architectures: candidates to take one after the other, instead of a strategy's.
+        architectures: candidates to evaluate in this order, instead of a strategy's.
 
     Raises:
         GtnNasError: the input is wrong.
@@ -160,7 +160,7 @@ class Search:
             self.identity["latency code"] = latency_fingerprint()
         if resume:
             refuse_other_identity(self.folder, self.identity)
-        # What is not known while candidates are evaluated would count as beyond every limit.
+        # Latency is measured later. A missing value would count as beyond every limit until then.
         self.steering = self.goals.without([LATENCY_MS])
         space, budget = self.evaluation.space, self.evaluation.budget
         context = strategy_context(space, budget, config.seed, self.steering, config.sampler)
@@ -186,7 +186,7 @@ class Search:
                     candidates=total,
                 )
                 self._evaluate(controller, on_progress)
-                executor.close()  # latencies want the machine idle, the finals its CPUs and GPUs
+                executor.close()  # latencies need an idle machine, finals its CPUs and GPUs
                 records = controller.records()
                 write_best_so_far(self.folder, records, self._scores)
                 records = self._with_latencies(records, store, on_progress)
@@ -206,11 +206,11 @@ class Search:
 
     @property
     def _scores(self) -> list[str]:
-        """The measures that rank, and the one that everybody understands."""
+        """Columns of the score, and ``proxy_accuracy``, which everybody understands."""
         return list(dict.fromkeys([*self.goals.score.columns, "proxy_accuracy"]))
 
     def _evaluate(self, controller: Controller, on_progress: OnProgress) -> None:
-        """Run the controller until all candidates are stored, telling how it goes."""
+        """Run the controller until all records are stored, and report progress."""
 
         def tell() -> None:
             on_progress(
@@ -235,7 +235,7 @@ class Search:
     def _with_latencies(
         self, records: list[Record], store: RunStore, on_progress: OnProgress
     ) -> list[Record]:
-        """Return the records, with their latencies if those are wanted."""
+        """Return the records, with their latencies if latencies are wanted."""
         if not self.evaluation.wants_latency:
             return records
         return Latencies(self.config, self.evaluation, store, self.backend).complete(
@@ -243,7 +243,7 @@ class Search:
         )
 
     def _store(self) -> RunStore:
-        """Create the run, or open it."""
+        """Create the run folder, or open it if the run is resumed."""
         facts = {**self.identity, **self.evaluation.images, "versions": versions()}
         if not self.resume:
             store = RunStore.create(self.folder, to_yaml(self.config))
@@ -274,12 +274,12 @@ def stored_config(folder: Place, kind: type[C]) -> C:
 
     Args:
         folder: the run folder.
-        kind: the class that it must be of.
+        kind: the configuration's class.
 
     Raises:
-        RunFolderError: the folder is no run.
+        RunFolderError: the folder is not a run folder.
         ConfigError: the configuration is damaged.
-        StoreError: it is in a bucket that does not answer.
+        StoreError: the folder is in a bucket that does not answer.
     """
     from gtn_nas.config.base import parse
     from gtn_nas.config.yaml_file import read_yaml
@@ -290,7 +290,7 @@ def stored_config(folder: Place, kind: type[C]) -> C:
 
 
 def _checked(folder: Place, config: C, resume: bool) -> C:
-    """Return the configuration, what it leaves open as a resumed run has it."""
+    """Check the run folder; return the configuration, open settings taken from a resumed run."""
     if not resume:
         refuse_used(folder)
         return config

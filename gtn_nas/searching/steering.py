@@ -1,4 +1,4 @@
-"""What steers a strategy: the goals of its search, as functions that it is handed."""
+"""Make the context of a strategy: the goals of its search, as functions that it can call."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from gtn_nas.strategies.base import StrategyContext
 def strategy_context(
     space: SearchSpace, budget: int, seed: int, goals: Goals, sampler: str | None = None
 ) -> StrategyContext:
-    """Return what a strategy is told of a search; see ``StrategyContext``.
+    """Return the ``StrategyContext`` of a search.
 
     Args:
-        space: where architectures come from.
+        space: the search space.
         budget: training steps of a trial that takes the whole lesson.
         seed: the run's seed.
-        goals: what the search looks for, without what is known only when all candidates are.
-        sampler: what the setting ``sampler`` says.
+        goals: score, objectives and limits of the search, without columns (such as latency) that
+            are measured only after all candidates are evaluated.
+        sampler: the setting ``sampler``.
     """
     return StrategyContext(
         space,

@@ -1,4 +1,4 @@
-"""What every search space offers."""
+"""The interface of every search space."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class SearchSpace(ABC):
     same network.
 
     Attributes:
-        name: what architectures of this space carry in ``Architecture.space``.
-        choices: for every choice, its options (JSON values).
+        name: the space's name, which its architectures carry in ``Architecture.space``.
+        choices: the options (JSON values) of every choice, by the choice's name.
 
     Example:
         >>> import math, random, torch
@@ -58,21 +58,21 @@ class SearchSpace(ABC):
         num_classes: int,
         scale: Scale = "proxy",
     ) -> nn.Module:
-        """Build the freshly initialised network of the canonical form.
+        """Build the network of the canonical form, freshly initialised.
 
         Args:
             architecture: a point of this space.
             input_shape: channels, height and width of an image.
             num_classes: number of logits.
-            scale: ``"proxy"`` for the small network that is ranked, ``"final"`` for the one that
-                is fully trained.
+            scale: ``"proxy"`` for the small network that proxies train, ``"final"`` for the
+                network that is fully trained.
 
         Returns:
             A module from images ``(N, C, H, W)`` to logits ``(N, num_classes)``.
         """
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Drop inactive choices and merge equal networks; the identity by default."""
+        """Drop inactive choices and merge equal networks; by default, change nothing."""
         return architecture
 
     def architecture(self, choices: Mapping[str, Choice]) -> Architecture:
@@ -84,7 +84,7 @@ class SearchSpace(ABC):
         for name, value in choices.items():
             if name not in self.choices:
                 raise ConfigError(f"search space {self.name!r} has no choice {name!r}")
-            # By type too, since to Python 2.0 == 2 and 1 == True, but their keys differ.
+            # Types must be equal too: in Python 2.0 == 2 and 1 == True, but their keys differ.
             if not any(type(value) is type(o) and value == o for o in self.choices[name]):
                 options = ", ".join(map(str, self.choices[name]))
                 raise ConfigError(f"{self.name}: {name}={value!r} is none of {options}")
@@ -94,10 +94,13 @@ class SearchSpace(ABC):
             raise ConfigError(f"{self.name}: the choice {error} is missing") from error
 
     def from_string(self, text: str) -> Architecture:
-        """Read an architecture as tables of results name it: by default a JSON object of choices.
+        """Read an architecture from a text as in tables of known accuracies.
+
+        By default, the text is a JSON object of choices. A space with a notation of its own
+        overrides this.
 
         Raises:
-            ConfigError: the text is none, or its choices are not this space's.
+            ConfigError: the text is not a JSON object, or its choices are not those of this space.
         """
         try:
             choices = json.loads(text)
@@ -112,10 +115,10 @@ class SearchSpace(ABC):
         return self.architecture({name: rng.choice(o) for name, o in self.choices.items()})
 
     def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
-        """Change one choice at random, so that the key changes.
+        """Change one choice at random such that the key changes.
 
-        Choices that the canonical form dropped are drawn afresh, since a mutation can make them
-        active.
+        Choices that the canonical form dropped get random options first, since the mutation can
+        make them active.
 
         Raises:
             ConfigError: no change of a single choice gives another network.

@@ -1,4 +1,4 @@
-"""Networks of stacked cells: their size, and the links of which a cell can consist."""
+"""Types for networks of stacked cells: the network's size, and the links and nodes of a cell."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from typing import NamedTuple
 
 
 class MacroSize(NamedTuple):
-    """Size of the skeleton that the cells are put into."""
+    """Size of a network of three stages of cells."""
 
     channels: int
-    """Channels of the first stage; the second has twice, the third four times as many."""
+    """Channels of the first stage; the second stage has twice, the third four times as many."""
     cells_per_stage: int
 
 
 PROXY_SIZE = MacroSize(channels=8, cells_per_stage=1)
-"""Of the networks that are ranked."""
+"""Size of the networks at scale ``proxy``."""
 
 INPUTS = 2
-"""0 is what the cell before the previous one put out, 1 what the previous cell did."""
+"""Inputs of a cell: 0 is the output of the cell before the previous one, 1 of the previous one."""
 
 
 class Link(NamedTuple):
-    """An operation and the number of the input or node that it reads."""
+    """An operation, and the number of the cell's input or node to which it is applied."""
 
     source: int
     operation: str
 
 
 Node = tuple[Link, Link]
-"""A node is the sum of two links."""
+"""A node is the sum of the outputs of two links."""
 Cell = tuple[Node, ...]
-"""The nodes of a cell, each of which reads inputs and nodes before it."""
+"""The nodes of a cell in order; a node reads the cell's inputs and earlier nodes."""

@@ -17,12 +17,14 @@ MAX_DEPTH = 6
 
 
 class ConvChain(SearchSpace):
-    """Depth, and per layer width, kernel and kind; one normalisation, head and way to halve.
+    """Chains whose layers differ in number (depth), width, kernel size and kind of convolution.
 
-    The first layers halve the resolution until the smaller side is about four pixels, so that
-    cost hardly grows with the image; where there are fewer layers than halvings, the image itself
-    is halved first, since two layers on 28 pixels would see patches of seven. Proxy and final
-    network are the same.
+    Normalisation, head, way of halving and residual connections are chosen once for all layers.
+
+    The first layers halve the resolution until the smaller side is about four pixels, so that the
+    cost hardly grows with the image size. If more halvings are needed than there are layers, the
+    image itself is first averaged down: two layers on images of 28 pixels would otherwise see
+    patches of only seven pixels. The networks of both scales, ``proxy`` and ``final``, are equal.
     """
 
     name = "conv_chain"
@@ -35,14 +37,14 @@ class ConvChain(SearchSpace):
             "residual": (False, True),
             **{f"width_{i}": (16, 24, 32, 56) for i in range(1, MAX_DEPTH + 1)},
             **{f"kernel_{i}": (3, 5) for i in range(1, MAX_DEPTH + 1)},
-            # The first is plain: a grey image is one channel, and one depthwise kernel on it
-            # would let a single feature map through.
+            # The first layer is always plain: a grey image has one channel, and a depthwise
+            # convolution of one channel gives only one feature map.
             **{f"conv_{i}": ("plain", "separable") for i in range(2, MAX_DEPTH + 1)},
         }
     )
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Drop the layers beyond the depth, and ``residual`` where no two widths match."""
+        """Drop layers beyond the depth; turn off ``residual`` if no neighbours are equally wide."""
         chosen = architecture.choices
         depth = int(chosen["depth"] or 0)
         layers = range(1, depth + 1)
@@ -89,7 +91,7 @@ class ConvChain(SearchSpace):
                 separable=chosen.get(f"conv_{i}") == "separable",
                 norm=str(chosen["norm"]),
                 halve=str(chosen["halve"]) if i <= halvings else None,
-                # Greyscale or colour images are no features to add to.
+                # The first layer's input is an image, not features to add to.
                 residual=bool(chosen["residual"]) and i > 1,
             )
             layers.append(block)
@@ -105,5 +107,5 @@ class ConvChain(SearchSpace):
 
 
 def halvings_of(side: int) -> int:
-    """Return how often a side of that many pixels is halved, until about four are left."""
+    """Return how often a side of ``side`` pixels must be halved until about four are left."""
     return max(1, round(math.log2(side / 4)))

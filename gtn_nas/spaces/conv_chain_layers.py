@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEAK = 0.1
-"""Slope of the leaky rectifiers (Such et al. 2019, appendix: learners)."""
+"""Negative slope of leaky ReLU (Such et al. 2019, appendix: learners)."""
 GROUPS = 8
 
 
@@ -71,7 +71,7 @@ def conv_and_norm(
         if norm == "weight_norm":
             return WeightNormConv2d(i, o, k, s, groups)
         layer = nn.Conv2d(i, o, k, s, k // 2, groups=groups, bias=False)
-        # As under weight norm: torch's smaller default would want a smaller learning rate.
+        # As under weight norm: torch's smaller default would need a smaller learning rate.
         nn.init.kaiming_normal_(layer.weight, a=LEAK)
         return layer
 
@@ -91,7 +91,7 @@ def conv_and_norm(
 
 
 class ConvBlock(nn.Module):
-    """Convolution, normalisation, rectifier; optionally halved and added to its input.
+    """Convolution, normalisation and leaky ReLU, optionally with halving and a residual.
 
     Args:
         in_channels: channels of the input.
@@ -99,7 +99,7 @@ class ConvBlock(nn.Module):
         kernel: side of the kernel, in pixels.
         separable: depthwise-separable instead of plain.
         norm: ``weight_norm``, ``batch_norm`` or ``group_norm``.
-        halve: ``"pool"`` (2 x 2 maximum), ``"stride"`` or ``None`` for the same resolution.
+        halve: ``"pool"`` (2 x 2 max pooling), ``"stride"``, or ``None`` to keep the resolution.
         residual: add the input (halved by an average where needed) if the channels match.
     """
 
@@ -131,8 +131,9 @@ class ConvBlock(nn.Module):
 class Classifier(nn.Module):
     """Standardises features over the batch, scales them to a fixed norm and maps them to logits.
 
-    The norm makes one learning rate suit flattened maps of a thousand features as well as a few
-    dozen pooled ones: 32 real steps on digits gained eight points of accuracy by it.
+    With a fixed norm, one learning rate suits a thousand flattened features as well as a few dozen
+    pooled ones. On digits, it raised the accuracy after 32 steps on real batches by eight
+    percentage points.
 
     Args:
         features: length of a feature vector.

@@ -1,10 +1,10 @@
-"""Initial weights that candidates have in common.
+"""Equal initial weights for equal layers of different candidates.
 
-What a candidate scores after a few steps depends on the weights it started from, and by as much as
-neighbouring candidates differ. Where two of them have the same layer in the same place, they start
-with the same weights: part of that noise then drops out of the comparison (common random numbers:
-Glasserman and Yao 1992, Management Science 38(6)). One stream of random numbers for a whole network
-would not do: a single layer more shifts all draws that follow.
+A candidate's score after a few steps depends on its initial weights, by as much as similar
+candidates differ. If two candidates have the same layer in the same place, both layers therefore
+start with the same weights, and part of this noise drops out of the comparison (common random
+numbers: Glasserman and Yao 1992, Management Science 38(6)). One random stream for a whole network
+would not achieve this: one more layer would change all later draws.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ M = TypeVar("M")
 
 
 class Draws:
-    """Streams of random numbers for the layers of one network, each by its layer's place.
+    """One stream of random numbers for each place of a layer in one network.
 
-    All follow from one number of torch's generator, so that networks built under the same seed
-    share them, and others do not.
+    All streams follow from one number drawn from torch's generator, so networks that are built
+    under the same seed have the same streams.
     """
 
     def __init__(self) -> None:
         self.seed = int(torch.randint(2**31, (), device="cpu"))
 
     def made(self, place: str, make: Callable[P, M], *args: P.args, **kwargs: P.kwargs) -> M:
-        """Make a layer with the draws of its place.
+        """Make a layer whose initial weights come from the stream of its place.
 
         Args:
-            place: where in the network it is, whatever other layers there are.
-            make: what makes it, on the CPU.
-            args: given to that.
-            kwargs: likewise.
+            place: name of the layer's place in the network; it must not depend on which other
+                layers there are.
+            make: makes the layer, on the CPU.
+            args: positional arguments of ``make``.
+            kwargs: keyword arguments of ``make``.
         """
         with torch.random.fork_rng(devices=()):
             torch.default_generator.manual_seed(derived_seed(self.seed, place))

@@ -1,9 +1,10 @@
-"""Fingerprints of code: whether scores of two moments were made by the same networks and proxies.
+"""Fingerprints of code: they tell whether two scores were computed by the same code.
 
-A fingerprint has a hash for each module of a person's own, or of this package, that some module
-imports, directly or through others, also inside of functions. What is imported is read from the
-source: nothing is executed. Comments, docstrings and layout do not count. Python, installed
-packages, data files, and modules that are imported by a name made at run time are not seen.
+A fingerprint of some modules has a hash for each of them and for each module that they import,
+directly or through others, also inside functions. Only modules of the user's own and of this
+package count. Imports are read from the source; nothing is executed. Comments, docstrings and
+layout do not count. Python's own modules, installed packages, data files, and modules that are
+imported by a name made at run time are not seen.
 """
 
 from __future__ import annotations
@@ -24,30 +25,31 @@ from gtn_nas.errors import ConfigError
 from gtn_nas.spaces.base import SearchSpace
 
 Fingerprint = dict[str, str]
-"""16 hex digits of a hash of the code, by the name of the module."""
+"""Hashes of code, 16 hex digits each, by module name."""
 
 PACKAGE = __name__.partition(".")[0]
 ROOMS = frozenset({"architecture", "pretraining", "spaces", "teacher", "trial"})
-"""Where imports are followed in this package: the others build no network and teach none.
+"""Parts of this package into which imports are followed; no other part builds or trains a network.
 
-What scores a network is asked for by name, so imports are not followed into ``proxies``. Their
-``__init__`` counts only where something is taken from it: those are lists of what there is.
+Imports are not followed into ``proxies``: the modules of a run's proxies are given to
+``code_fingerprint`` by name. The ``__init__`` of a folder counts only if a name is imported from
+it, since it only lists what the folder has.
 """
 PYTHON = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
 """Folders of Python's own modules."""
 UNWRITTEN = frozenset({"ctx", "kind", "type_comment"})
-"""Fields of a syntax tree that follow from others, or mean nothing."""
+"""Fields of a syntax tree that follow from other fields or have no meaning."""
 
 
 def space_fingerprint(space: SearchSpace) -> Fingerprint:
-    """Return the fingerprint of all that the networks of a search space are built from.
+    """Return the fingerprint of all code that builds the networks of a search space.
 
-    That is the module of its class, those of the classes that it derives from, and what they
-    import.
+    It covers the module of the space's class, the modules of its base classes, and the modules
+    that these import.
 
     Raises:
-        ConfigError: the class has no source file, as one typed into an interactive session, or a
-            module that it imports cannot be read.
+        ConfigError: the class has no source file, for example because it was typed into an
+            interactive session, or an imported module cannot be read.
     """
     cls = type(space)
     home = _find(cls.__module__)
@@ -66,13 +68,13 @@ def space_fingerprint(space: SearchSpace) -> Fingerprint:
 
 
 def code_fingerprint(modules: Iterable[str]) -> Fingerprint:
-    """Return the fingerprint of some modules of this package and of what they import.
+    """Return the fingerprint of some modules of this package and of the modules they import.
 
     Args:
-        modules: full names; these count wherever they are.
+        modules: full names of the modules; they count even outside ``ROOMS``.
 
     Raises:
-        ConfigError: one is not found or cannot be read.
+        ConfigError: a module is not found or cannot be read.
     """
     found = {name: _find(name) for name in modules}
     for name, module in found.items():
@@ -85,9 +87,9 @@ def changed_modules(noted: object, space: SearchSpace) -> list[str]:
     """Return the modules of a search space that have changed since a run noted its fingerprint.
 
     Args:
-        noted: that fingerprint. Earlier versions noted something else in its place, or nothing:
-            what has changed since then cannot be told, and nothing is returned.
-        space: the search space.
+        noted: the fingerprint that the run noted. Earlier versions noted another kind of value or
+            none; changes since then cannot be known, and an empty list is returned.
+        space: the search space as it is now.
 
     Raises:
         ConfigError: see ``space_fingerprint``.
@@ -96,11 +98,15 @@ def changed_modules(noted: object, space: SearchSpace) -> list[str]:
 
 
 def changes(noted: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return the names of what differs; of fingerprints and settings, which, in brackets.
+    """Return the names of the entries that differ.
+
+    The name of an entry that is itself a mapping, such as a fingerprint, is followed by its
+    differing names in brackets.
 
     Args:
-        noted: all that scores depended on, by name; other entries do not matter.
-        now: all that they depend on.
+        noted: everything that scores depended on, by name; entries that are not in ``now`` are
+            ignored.
+        now: everything that scores depend on now, by name.
     """
     names = []
     for name in _differing({n: noted.get(n) for n in now}, now):
@@ -121,9 +127,9 @@ class _Module:
 
     Attributes:
         name: its full name.
-        package: what its relative imports start from.
+        package: name of the package that its relative imports start from.
         file: its file, if it has one.
-        folders: where its own modules are, if it is a package.
+        folders: folders of its submodules, if it is a package.
     """
 
     name: str
@@ -133,12 +139,12 @@ class _Module:
 
     @property
     def top(self) -> str:
-        """Name of the package that all of its packages are in, or its own."""
+        """First part of its name: the outermost package, or the module's own name."""
         return self.name.partition(".")[0]
 
 
 def _find(name: str) -> _Module | None:
-    """Find a module as Python would, without importing it or the packages that it is in."""
+    """Find a module as Python would, without importing it or its parent packages."""
     loaded = sys.modules.get(name)
     parent, _, _ = name.rpartition(".")
     if loaded is not None:
@@ -160,7 +166,7 @@ def _find(name: str) -> _Module | None:
 
 
 def _is_followed(module: _Module) -> bool:
-    """Tell whether a module is of a person's own, or of the rooms of this package that count."""
+    """Tell whether a module is the user's own, or in one of the ``ROOMS`` of this package."""
     if module.top == PACKAGE:
         return module.name.partition(".")[2].partition(".")[0] in ROOMS
     top = _find(module.top) or module
@@ -174,7 +180,7 @@ def _is_followed(module: _Module) -> bool:
 
 
 def _fingerprint(start: Iterable[_Module], counts: Callable[[_Module], bool]) -> Fingerprint:
-    """Return the hashes of modules and of those that they import, as far as they count."""
+    """Return the hashes of the given modules and of all imported modules that count."""
     hashes: Fingerprint = {}
     waiting, seen = list(start), set[str]()
     while waiting:
@@ -182,7 +188,7 @@ def _fingerprint(start: Iterable[_Module], counts: Callable[[_Module], bool]) ->
         if module.name in seen:
             continue
         seen.add(module.name)
-        # A package runs before what is in it. Those of this package do nothing.
+        # Python runs a package before its modules. This package's own `__init__` files do nothing.
         imported = {"" if module.top == PACKAGE else module.name.rpartition(".")[0]}
         if module.file is not None and module.file.suffix == ".py":
             tree = _parsed(module.file)
@@ -196,7 +202,7 @@ def _fingerprint(start: Iterable[_Module], counts: Callable[[_Module], bool]) ->
 
 
 def _imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield the full names of what import statements name, wherever they stand."""
+    """Yield the full names of all modules that import statements name, also inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -205,7 +211,7 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
             if node.level:
                 try:
                     base = importlib.util.resolve_name("." * node.level + base, package)
-                except ImportError:  # nor would Python find it
+                except ImportError:  # Python would not find it either
                     continue
             names = [f"{base}.{alias.name}" for alias in node.names]
             modules = [name for name in names if _find(name)]
@@ -225,7 +231,7 @@ def _parsed(file: Path) -> ast.AST:
     source = _read(file)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an odd escape, which Python warns of when it runs
+            warnings.simplefilter("ignore")  # odd escapes: Python warns of them at the import
             return ast.parse(source, str(file))
     except (SyntaxError, ValueError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
@@ -236,17 +242,17 @@ def _parsed(file: Path) -> ast.AST:
 
 
 def _hash(tree: ast.AST) -> str:
-    """Return 16 hex digits of a hash of the code, without strings that are statements.
+    """Return 16 hex digits of a hash of the code, without docstrings and comments.
 
     ``ast.dump`` and ``ast.unparse`` write the same code differently in different versions of
-    Python: new ones add fields that are empty, and choose other quotes. What is written here is the
-    same in all of them, so that another version can resume a run.
+    Python: newer versions add empty fields and choose other quotes. The text that is hashed here
+    is the same in all versions, so that a run can be resumed under another one.
     """
     digest = hashlib.sha256()
-    waiting: list[object] = [tree]  # a loop, since long sums are deeper than Python's stack
+    waiting: list[object] = [tree]  # no recursion: long sums nest deeper than Python's stack
     while waiting:
         item = waiting.pop()
-        if isinstance(item, bytes):  # written already
+        if isinstance(item, bytes):  # already encoded
             digest.update(item)
         elif isinstance(item, list):
             digest.update(b"[")
@@ -254,7 +260,7 @@ def _hash(tree: ast.AST) -> str:
         elif isinstance(item, ast.Constant):
             digest.update(f"({item.value!a})".encode())
         elif isinstance(item, ast.JoinedStr):
-            # Python 3.12 ends a format within a format by an empty string.
+            # Python 3.12 adds an empty string to the end of a nested format specification.
             parts = [part for part in item.values if getattr(part, "value", None) != ""]
             waiting += [parts, b"f"]
         elif isinstance(item, ast.AST):
@@ -269,7 +275,7 @@ def _hash(tree: ast.AST) -> str:
 
 
 def _is_prose(node: object) -> bool:
-    """Tell whether a statement is a string alone: a docstring, or the text below a constant."""
+    """Tell whether a statement is only a string: a docstring, or the text below a constant."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)

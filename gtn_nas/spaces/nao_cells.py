@@ -1,4 +1,4 @@
-"""The cells of NAO and ENAS, in which the GTN paper searches: a normal and a reduction cell.
+"""The search space of NAO, ENAS and the GTN paper: a normal and a reduction cell.
 
 Such et al. 2019, arXiv 1912.07768, search in the space of Luo et al. 2018, "Neural Architecture
 Optimization", arXiv 1808.07233: the cells of ENAS (Pham et al. 2018, arXiv 1802.03268, section 2.3)
@@ -33,24 +33,25 @@ OPERATIONS = (
 )
 CELLS = ("normal", "reduction")
 NODES = range(INPUTS, INPUTS + 5)
-"""Numbers of a cell's nodes, after those of its inputs."""
+"""Numbers of a cell's nodes; they follow the numbers of its inputs."""
 
 FINAL_SIZE = MacroSize(channels=36, cells_per_stage=6)
 
 
 class NaoCells(SearchSpace):
-    """A normal and a reduction cell of five nodes, each the sum of two of eleven operations.
+    """A normal and a reduction cell of five nodes; a node is the sum of two operations.
 
-    In ``normal_4_input_a``, 4 is the node; its inputs are 0, the output of the cell before the
-    previous one, 1, the output of the previous cell, and nodes of smaller number. Nodes that no
-    node reads are the cell's output. Three stages of normal cells are separated by two reduction
-    cells. Cells that differ only in the order of a node's two links, or in the numbers of the
-    nodes, are one.
+    There are eleven operations. The choice ``normal_4_input_a`` is what node 4 of the normal cell
+    reads with its link ``a``: 0 is the output of the cell before the previous one, 1 the output of
+    the previous cell, and 2 or more is a node of smaller number. Nodes that no other node reads
+    form the cell's output. Three stages of normal cells are separated by two reduction cells.
+    Cells that differ only in the order of a node's two links, or in the numbering of the nodes,
+    have the same canonical form.
 
     Args:
-        proxy: size of the networks that are ranked.
-        final: size of the networks that are fully trained. Its default, six cells a stage and 36
-            channels, is our choice: about 6 million parameters.
+        proxy: size of the networks at scale ``proxy``.
+        final: size of the networks that are fully trained. The default, six cells in each stage
+            and 36 channels, is our choice: about 6 million parameters.
     """
 
     name = "nao_cells"
@@ -68,7 +69,7 @@ class NaoCells(SearchSpace):
         self.sizes: Mapping[Scale, MacroSize] = {"proxy": proxy, "final": final}
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Number the nodes and order their links so that isomorphic cells become equal."""
+        """Number the nodes and order their links such that isomorphic cells become equal."""
         choices: dict[str, Choice] = {}
         for name in CELLS:
             for number, node in enumerate(_first(_cell_of(architecture, name)), INPUTS):
@@ -108,7 +109,7 @@ def _cell_of(architecture: Architecture, name: str) -> Cell:
 def _first(cell: Cell) -> Cell:
     """Return the first of all isomorphic cells, ordered by their operations, then by inputs.
 
-    Ordered by inputs first, a node that reads input 0 alone would hardly ever be the last one.
+    If they were ordered by inputs first, a node that reads only input 0 would hardly ever be last.
     """
 
     def rank(cell: Cell) -> tuple[list[str], Cell]:
@@ -118,7 +119,7 @@ def _first(cell: Cell) -> Cell:
 
 
 def _orders(cell: Cell, placed: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
-    """Yield all orders of the nodes' numbers in which nodes come after those they read."""
+    """Yield all orders of the nodes' numbers in which every node follows the nodes it reads."""
     if len(placed) == len(cell):
         yield placed
     for number, node in enumerate(cell, INPUTS):
@@ -128,7 +129,7 @@ def _orders(cell: Cell, placed: tuple[int, ...] = ()) -> Iterator[tuple[int, ...
 
 
 def _renumbered(cell: Cell, order: tuple[int, ...]) -> Cell:
-    """Give the nodes new numbers by their place in ``order``, and sort the links of each."""
+    """Number the nodes by their place in ``order``, and sort the two links of each node."""
     new = {old: number for number, old in enumerate((*range(INPUTS), *order))}
     nodes = []
     for old in order:

@@ -1,4 +1,4 @@
-"""The skeleton and the layers of the NAO and ENAS cells (arXiv 1802.03268, section 2.3)."""
+"""The network and the layers of the NAO and ENAS cells (arXiv 1802.03268, section 2.3)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gtn_nas.spaces.draws import Draws
 
 
 class Maps(NamedTuple):
-    """What feature maps look like: their number, and how often height and width were halved."""
+    """Shape of feature maps: number of channels, and how often height and width were halved."""
 
     channels: int
     halvings: int
 
 
 def operation_layer(operation: str, channels: int, stride: int) -> nn.Module:
-    """Make the layer of one operation on ``(N, channels, H, W)``; strides of two round up."""
+    """Make the layer of one operation on ``(N, channels, H, W)``; a stride of two rounds up."""
     match operation.split("_"):
         case ["identity"]:
             return nn.Identity() if stride == 1 else FactorisedReduction(channels, channels)
@@ -38,7 +38,7 @@ def operation_layer(operation: str, channels: int, stride: int) -> nn.Module:
 
 
 def separated_conv(channels: int, kernel: int, stride: int) -> nn.Module:
-    """Return ReLU, a ``1 x kernel`` and a ``kernel x 1`` convolution, batch norm."""
+    """Return ReLU, a ``1 x kernel`` and a ``kernel x 1`` convolution, and batch norm."""
     side = kernel // 2
     return nn.Sequential(
         nn.ReLU(),
@@ -49,18 +49,21 @@ def separated_conv(channels: int, kernel: int, stride: int) -> nn.Module:
 
 
 def pool(kind: str, kernel: int, stride: int) -> nn.Module:
-    """Return a pooling layer whose windows are cut off at the edges of the image."""
+    """Return a pooling layer that keeps the size at stride one and rounds up at stride two.
+
+    Windows are cut off at the image's edges: the average does not count padding.
+    """
     layer = nn.MaxPool2d if kind == "max" else partial(nn.AvgPool2d, count_include_pad=False)
     if kernel % 2:
         return layer(kernel, stride, padding=kernel // 2)
-    # Windows of two pixels have no centre: they begin at their own pixel, the last is cut off.
+    # A window of two pixels has no centre: it starts at its own pixel; the last one is cut off.
     if stride == 2:
         return layer(kernel, stride, ceil_mode=True)
     return nn.Sequential(layer(kernel, stride, padding=1), WithoutFirst())
 
 
 class WithoutFirst(nn.Module):
-    """Leaves the first row and the first column out."""
+    """Removes the first row and the first column."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H + 1, W + 1)`` to ``(N, C, H, W)``."""
@@ -86,7 +89,12 @@ class FactorisedReduction(nn.Module):
 
 
 def calibration(maps: Maps, wanted: Maps) -> nn.Module:
-    """Bring a cell's input to the channels and the resolution of the cell."""
+    """Return a layer that gives a cell's input the channels and the resolution of the cell.
+
+    Args:
+        maps: shape of the input.
+        wanted: shape inside the cell.
+    """
     if maps.halvings < wanted.halvings:
         return FactorisedReduction(maps.channels, wanted.channels)
     if maps.channels != wanted.channels:
@@ -95,14 +103,14 @@ def calibration(maps: Maps, wanted: Maps) -> nn.Module:
 
 
 class Cell(nn.Module):
-    """Sums pairs of operations in its nodes; those that no node reads are its output.
+    """Each node sums the outputs of two operations; the nodes that no node reads are the output.
 
-    A 1 x 1 convolution always joins them, also where there is only one: sums of sums grow from
-    node to node, and its batch norm keeps that from growing from cell to cell.
+    A 1 x 1 convolution joins these nodes, even if there is only one: values grow from node to node
+    as sums of sums, and the batch norm keeps them from growing from cell to cell.
 
     Args:
-        nodes: the links of every node.
-        inputs: maps of the two cells before.
+        nodes: the two links of every node.
+        inputs: shapes of the outputs of the two cells before.
         reduces: double the channels and halve height and width.
     """
 
@@ -113,7 +121,7 @@ class Cell(nn.Module):
         inside = Maps(last.channels * 2 if reduces else last.channels, last.halvings)
         self.output = Maps(inside.channels, inside.halvings + int(reduces))
         self.read = {link.source for node in nodes for link in node}
-        # An input that is not read must not bring parameters that nothing trains.
+        # An input that no node reads must not add parameters that get no gradient.
         self.calibrations = nn.ModuleList(
             calibration(maps, inside) if source in self.read else nn.Identity()
             for source, maps in enumerate(inputs)
@@ -127,7 +135,7 @@ class Cell(nn.Module):
         self.join = relu_conv_bn(inside.channels * len(self.loose), inside.channels, 1)
 
     def forward(self, before_last: Tensor, last: Tensor) -> Tensor:
-        """Map the outputs of the two cells before, ``(N, C, H, W)`` each, to this cell's."""
+        """Map the outputs of the two cells before, ``(N, C, H, W)``, to the output of this cell."""
         inputs = (before_last, last)
         maps = [calibrate(x) for calibrate, x in zip(self.calibrations, inputs, strict=True)]
         layers = iter(self.layers)
@@ -138,10 +146,10 @@ class Cell(nn.Module):
 
 
 class Unread(nn.Module):
-    """Stands for a cell whose output nothing reads, since the cells after it skip it."""
+    """Takes the place of a cell whose output no later cell reads."""
 
     def forward(self, before_last: Tensor, last: Tensor) -> Tensor:
-        """Return anything."""
+        """Return any tensor, which nothing reads; here, the output of the previous cell."""
         return last
 
 
@@ -180,7 +188,7 @@ class CellNetwork(nn.Module):
         self.classifier = draws.made("classifier", nn.Linear, maps[-1].channels, num_classes)
         for name, layer in self.named_modules():
             if isinstance(layer, nn.Conv2d):
-                # As in conv_chain: torch's smaller default would want a smaller learning rate.
+                # As in conv_chain: torch's smaller default would need a smaller learning rate.
                 draws.made(name, nn.init.kaiming_normal_, layer.weight)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -193,7 +201,7 @@ class CellNetwork(nn.Module):
 
 
 def read_cells(cells: Sequence[Cell]) -> set[int]:
-    """Return the indices of the cells that the last one depends on, and its own."""
+    """Return the indices of the last cell and of all cells that it depends on."""
     read = {len(cells) - 1}
     for index in reversed(range(len(cells))):
         if index in read:

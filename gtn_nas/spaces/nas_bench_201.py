@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 OPERATIONS = ("none", "avg_pool_3x3", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
-"""Operations of an edge, in the order that decides which cell stands for its equals.
+"""Operations of an edge; their order decides which cell represents a class of isomorphic cells.
 
-The first cell of a class represents it, so a dead edge ends as ``none``, and equal convolutions
-keep weights of their own rather than share them through skips: 15,176 of the 15,625 cells are the
-very network of their representative, as many as any choice of representatives allows.
+The first cell of a class represents it. Therefore dead edges become ``none``, and equal
+convolutions keep separate weights instead of sharing one convolution through skip connections.
+15,176 of the 15,625 cells build exactly the network of their representative; no other choice of
+representatives reaches more.
 """
 
 EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
-"""Edges as (target node, source node), in the order of NAS-Bench-201's strings."""
+"""Edges as (target node, source node), in the order of NAS-Bench-201's cell strings."""
 
 _NAMES = tuple(f"edge_{target}_{source}" for target, source in EDGES)
 _STRING = re.compile(r"\|OP~0\|\+\|OP~0\|OP~1\|\+\|OP~0\|OP~1\|OP~2\|".replace("OP", "([^|~]*)"))
@@ -40,21 +41,22 @@ Cell = tuple[str, ...]
 
 
 PUBLISHED_SIZE = MacroSize(channels=16, cells_per_stage=5)
+"""Size of the networks that NAS-Bench-201 trained."""
 
 
 class NasBench201(SearchSpace):
-    """The 15,625 cells of NAS-Bench-201, merged into 6,466 classes of isomorphic ones.
+    """The 15,625 cells of NAS-Bench-201, merged into 6,466 classes of isomorphic cells.
 
-    The classes are those that NAS-Bench-201 publishes. They compare cells as expressions, and so
-    differ from equality of networks in two ways. They keep some equal networks apart: a node whose
-    inputs are all dead counts as dead only if it has one input, every live sum remembers its dead
-    summands, and sums of sums are not flattened. And 430 classes join cells that apply one
-    convolution and use it twice with cells that have two such convolutions; here, all cells of a
-    class build the network of its representative.
+    The classes are those that NAS-Bench-201 publishes. They compare cells as expressions, which
+    differs from equality of networks in two ways. First, some equal networks are in different
+    classes: a node whose inputs are all dead counts as dead only if it has a single input, a live
+    sum keeps its dead summands, and sums of sums are not flattened. Second, 430 classes contain
+    both cells that use the output of one convolution twice and cells with two such convolutions;
+    here, all cells of a class build the network of its representative.
 
     Args:
-        proxy: size of the networks that are ranked.
-        final: size of the networks that are fully trained; by default the published one.
+        proxy: size of the networks at scale ``proxy``.
+        final: size of the networks that are fully trained; by default the published size.
     """
 
     name = "nas_bench_201"
@@ -67,7 +69,7 @@ class NasBench201(SearchSpace):
         """Return the first cell, in the order of ``OPERATIONS``, that is isomorphic to this one.
 
         Raises:
-            ConfigError: the choices are not one known operation for each edge.
+            ConfigError: an edge lacks an operation, or its operation is unknown.
         """
         choices = architecture.choices
         try:
@@ -87,7 +89,7 @@ class NasBench201(SearchSpace):
     ) -> nn.Module:
         """Build the network of the canonical cell; see ``SearchSpace.build``.
 
-        Any image size works; a stage halves height and width, rounding up.
+        Any image size works; each stage after the first halves height and width, rounding up.
         """
         from gtn_nas.spaces.nas_bench_201_layers import CellNetwork
 
@@ -98,10 +100,10 @@ class NasBench201(SearchSpace):
         """Read a cell in NAS-Bench-201's own notation, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
         Returns:
-            The canonical architecture, whose string can be that of another cell of its class.
+            The canonical architecture; its own string can differ from ``text``.
 
         Raises:
-            ConfigError: the text is not such a string, or names an unknown operation.
+            ConfigError: the text is not in this notation, or names an unknown operation.
         """
         match = _STRING.fullmatch(text.strip())
         if match is None:
@@ -142,7 +144,7 @@ def _cell_of(architecture: Architecture) -> Cell:
 
 @functools.cache
 def _representatives() -> Mapping[tuple[object, ...], Architecture]:
-    """Map every cell to the canonical architecture of its class (about 0.1 s, once)."""
+    """Map every cell to the canonical architecture of its class (computed once, about 0.1 s)."""
     first: dict[str, Architecture] = {}
     table: dict[tuple[object, ...], Architecture] = {}
     for cell in itertools.product(OPERATIONS, repeat=len(EDGES)):
@@ -155,10 +157,10 @@ def _representatives() -> Mapping[tuple[object, ...], Architecture]:
 
 
 def _expression(cell: Cell) -> str:
-    """Write the output node as an expression in the input ``0``, equal for isomorphic cells.
+    """Write the output node as an expression in the input node ``0``, equal for isomorphic cells.
 
     The notation is that of NAS-Bench-201's published classes: ``(x)@op`` is an operation on ``x``,
-    ``#`` an input that carries nothing, and a node is the sum of its inputs in sorted order.
+    ``#`` is a dead input, and a node is the sum of its inputs in sorted order.
     """
     operations = iter(cell)
     nodes = ["0"]

@@ -1,4 +1,4 @@
-"""The macro skeleton and the layers of NAS-Bench-201 (arXiv 2001.00326, section 2.1, figure 1)."""
+"""The network and the layers of NAS-Bench-201 (arXiv 2001.00326, section 2.1, figure 1)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def operation_layer(operation: str, channels: int) -> nn.Module:
 
 
 class Cell(nn.Module):
-    """A directed acyclic graph whose nodes sum what their live edges bring."""
+    """A directed acyclic graph whose nodes sum the outputs of their live incoming edges."""
 
     def __init__(self, edges: Edges, channels: int) -> None:
         super().__init__()
@@ -45,8 +45,8 @@ class Cell(nn.Module):
         for (target, source), layer in zip(self.edges, self.layers, strict=True):
             value = layer(nodes[source])
             nodes[target] = nodes[target] + value if target in nodes else value
-        # A dead cell passes zeros, and through the product every parameter before it still gets
-        # a gradient (zero) rather than none.
+        # A dead cell returns zeros. The product gives the parameters before it a gradient of zero
+        # rather than none.
         return nodes[3] if self.edges else images * 0
 
 
@@ -72,7 +72,7 @@ class ResidualBlock(nn.Module):
 
 
 class CellNetwork(nn.Module):
-    """Stem, three stages of equal cells with residual blocks between, and a linear classifier.
+    """Stem, three stages of cells with residual blocks between them, and a linear classifier.
 
     Args:
         edges: live edges of the cell.

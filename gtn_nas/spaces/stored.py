@@ -1,4 +1,4 @@
-"""An architecture of a run, from which its network can be built."""
+"""An architecture that was read from a run, and can build its network."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ class StoredArchitecture(Architecture):
 
     Attributes:
         space_setting: the search space as the run's configuration names it.
-        facts: what the run noted when it started: image shapes, classes, the space's fingerprint.
+        facts: entries that the run noted when it started, by name: image shapes, classes, and the
+            fingerprint of the space's code.
     """
 
     space_setting: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __reduce__(self) -> tuple[type[StoredArchitecture], tuple[Any, ...]]:
-        """Travel between processes as plain data."""
+        """Pickle as plain data."""
         return type(self), (self.space, dict(self.choices), self.space_setting, dict(self.facts))
 
     def build(
@@ -43,16 +44,16 @@ class StoredArchitecture(Architecture):
         """Build the network, freshly initialised.
 
         Args:
-            space: the run's search space, to be named again where it is a module of the user's own,
-                which is imported and so executed.
-            scale: ``"final"`` for the network that is fully trained, ``"proxy"`` for the one that
-                is ranked.
+            space: the run's search space. It must be given if it is a user's own ``module:Class``,
+                since the module is imported and thus executed.
+            scale: ``"final"`` for the network that is fully trained, ``"proxy"`` for the small
+                network that proxies train.
             input_shape: channels, height and width of an image; by default those of the run.
             num_classes: number of logits; by default that of the run.
 
         Raises:
-            ConfigError: the space is a module that was not named, or another one; or the run was
-                started by a version that did not note the shape of its images.
+            ConfigError: the space is a user's own and was not given, or the given space is another
+                one; or the run was started by a version that did not note the shape of its images.
         """
         if space is None and ":" in self.space_setting:
             raise ConfigError(
@@ -83,7 +84,7 @@ class StoredArchitecture(Architecture):
         return found.build(self, shape, classes, scale)
 
     def _images(self, scale: Scale) -> tuple[tuple[int, int, int] | None, int | None]:
-        """Return the run's image shape and number of classes, where it noted them."""
+        """Return the run's image shape and number of classes; ``None`` for what it did not note."""
         shape = self.facts.get("image_shape" if scale == "final" else "proxy_image_shape")
         classes = self.facts.get("classes")
         try:

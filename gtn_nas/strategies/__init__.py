@@ -1,4 +1,4 @@
-"""How the next architectures to try are chosen: by name, or by a user's own ``module:Class``."""
+"""Strategies by name, and strategies of the user's own by ``module:Class``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def get_strategy(spec: str) -> type[Strategy]:
 
     Raises:
         UnknownNameError: no such registered name, or no such class in the module.
-        ConfigError: the module is not found or fails to import, or the class is no strategy.
+        ConfigError: the module is not found or fails to import, or the class is not a strategy.
     """
     return _REGISTRY.find(spec)
 
@@ -54,7 +54,7 @@ def make_strategy(kind: type[Strategy], context: StrategyContext) -> Strategy:
     """Make a strategy for one search.
 
     Raises:
-        GtnNasError: the strategy refuses the search, or cannot be made.
+        GtnNasError: the strategy refuses the search, or its constructor fails.
     """
     try:
         return kind(context)

@@ -1,4 +1,4 @@
-"""What every strategy offers, and what it is told of its search."""
+"""The interface of every strategy, and the context that it gets from its search."""
 
 from __future__ import annotations
 
@@ -19,26 +19,28 @@ def succeeded(record: Record) -> bool:
 
 @dataclass(frozen=True)
 class StrategyContext:
-    """What a strategy is told of its search: where to look, and which records are better.
+    """Everything that a strategy knows of its search.
 
-    How records compare depends on the search's score, objectives and limits. A strategy knows none
-    of them; it calls the functions here.
+    Which of two records is better depends on the search's score, objectives and limits. A strategy
+    does not see these; it calls the functions of this class.
 
     Attributes:
-        space: where architectures come from.
-        budget: training steps of a trial that takes the whole lesson, the largest budget there is.
+        space: the search space.
+        budget: training steps of a trial that takes the whole lesson; the largest budget.
         seed: the run's seed.
-        ranked: sorts records, the best first. Records of larger budgets come first, those beyond a
-            limit and failed ones last.
-        losses: returns a record's score, followed by the search's objectives; the lower, the
-            better. ``None`` stands for a missing one, and a failed record has none. It compares a
-            record with those that it was called with before: call it once for each that is told.
-        eligible: tells whether a record succeeded within all limits, so that others may build on
-            it.
-        violations: returns for each limit how far a record is beyond it: at most 0 is within, and
-            infinity means that it is not known.
-        objectives: how many values ``losses`` returns: the score and the search's objectives.
-        sampler: what the setting ``sampler`` says, for a strategy that takes one.
+        ranked: sorts records, best first. Records of larger budgets come before those of smaller
+            ones; records beyond a limit and failed records come last.
+        losses: returns a record's score, followed by the search's objectives; lower is better. A
+            missing value is ``None``, as are all values of a failed record. The function compares
+            a record with the records of earlier calls, so call it exactly once for each record
+            that the strategy is told.
+        eligible: tells whether a record succeeded within all limits. Only eligible records may
+            become parents or be promoted.
+        violations: returns, for each limit, by how much a record exceeds it: 0 or less means
+            within the limit, and infinity means that the value is not known.
+        objectives: number of values that ``losses`` returns: one for the score, and one for each
+            objective of the search.
+        sampler: the setting ``sampler``, for a strategy that takes one.
 
     Example:
         >>> from gtn_nas import StrategyContext
@@ -64,17 +66,17 @@ class Strategy(ABC):
     """Proposes trials and learns from their records.
 
     A strategy of your own is a subclass with ``propose`` and ``tell``; ``gtn_nas.testing`` checks
-    whether it keeps the rules. Its state must follow from the context and from what was asked and
-    told in which order. All its randomness must come from the ``rng`` that ``propose`` is given,
-    which depends on the run's seed and the number of the ask. So no state is ever saved: a run is
-    resumed by asking and telling again what is stored.
+    whether it keeps these rules: its state must follow from the context and from the asks and tells
+    in their order, and all its randomness must come from the ``rng`` that ``propose`` gets, which
+    depends on the run's seed and the number of the ask. Therefore no state is ever saved: a resumed
+    run repeats the stored asks and tells.
 
     Attributes:
-        context: what it is told of its search; ``space``, ``budget`` and ``seed`` are from there.
-        takes_sampler: whether the setting ``sampler`` means something to it.
+        context: the search's context; ``space``, ``budget`` and ``seed`` are copied from it.
+        takes_sampler: whether the strategy uses the setting ``sampler``.
 
     Args:
-        context: what it is told of its search.
+        context: the search's context.
 
     Example:
         >>> from gtn_nas import Strategy, Trial
@@ -101,8 +103,8 @@ class Strategy(ABC):
         """Propose ``n`` trials: promotions first, then new architectures.
 
         Args:
-            n: how many.
-            new: allow new architectures; without them, fewer than ``n`` may be proposed.
+            n: number of trials.
+            new: allow new architectures; if false, fewer than ``n`` trials may be returned.
         """
         trials: list[Trial] = []
         while len(trials) < n:
@@ -116,22 +118,23 @@ class Strategy(ABC):
 
     @abstractmethod
     def tell(self, records: Sequence[Record]) -> None:
-        """Learn from finished trials.
+        """Learn from the records of finished trials.
 
-        Failed ones are told too, one may be told more than once, and what is told need not have
-        been asked for.
+        Some records are of failed trials. A record may be told more than once, and it may be of a
+        trial that this strategy never proposed.
         """
 
     @abstractmethod
     def propose(self, rng: random.Random) -> Trial:
         """Propose one trial: an architecture of the space at a budget.
 
-        It need not be a new one: what was evaluated before is not evaluated again, but told again.
+        The trial need not be new: a trial that was evaluated before is not evaluated again, but its
+        record is told again.
 
         Args:
-            rng: where all randomness comes from.
+            rng: the only source of randomness that may be used.
         """
 
     def promote(self) -> Trial | None:
-        """Propose a known architecture at a larger budget, if one deserves it; by default, none."""
+        """Propose a known architecture at a larger budget, or return ``None`` (the default)."""
         return None

@@ -1,4 +1,4 @@
-"""Given architectures, one after the other."""
+"""A strategy that proposes given architectures, one after the other."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from gtn_nas.trial import Record, Trial
 
 
 class Listed(Strategy):
-    """Proposes the architectures of a list in its order, and then begins again.
+    """Proposes the architectures of a list in order, and starts again after the last.
 
     Args:
-        context: what it is told of its search.
-        architectures: one or more.
+        context: the search's context.
+        architectures: one or more architectures.
     """
 
     def __init__(self, context: StrategyContext, architectures: Sequence[Architecture]) -> None:
@@ -26,6 +26,6 @@ class Listed(Strategy):
         """Ignore the records."""
 
     def propose(self, rng: random.Random) -> Trial:
-        """Return the next one."""
+        """Propose the next architecture of the list."""
         place = self._ask_index % len(self.architectures)
         return Trial(self.architectures[place], self.budget)

@@ -1,4 +1,4 @@
-"""Optuna's samplers as strategies; Optuna is imported when one is made."""
+"""Optuna's samplers as strategies; Optuna is imported only when such a strategy is made."""
 
 from __future__ import annotations
 
@@ -23,33 +23,34 @@ if TYPE_CHECKING:
 DEFAULT = "TPESampler"
 
 UNSUITED = frozenset({"BruteForceSampler"})
-"""Samplers that end a study of their own accord, which only Optuna's own loop allows."""
+"""Samplers that stop a study themselves, which is possible only in Optuna's own loop."""
 
 REHEARSAL = 3
-"""Trials after which a sampler has said what it lacks: a package, or a way with objectives."""
+"""Trials after which a sampler that lacks a package or cannot take objectives has failed."""
 
 
 class OptunaSampler(Strategy):
-    """Proposes what one of Optuna's samplers suggests.
+    """Proposes architectures that one of Optuna's samplers suggests.
 
-    Source: Akiba et al. 2019, arXiv 1907.10902; Optuna's documentation names each sampler's own.
-    Every choice of the space is suggested, active or not, so that all trials of the study have the
-    same parameters; what comes of them is the canonical architecture. A sampler sees the index of
-    an option: ascending numbers are an ordered range, anything else is categorical.
+    Source: Akiba et al. 2019, arXiv 1907.10902; Optuna's documentation names each sampler's source.
 
-    The study lives in memory. Each ask gets a sampler of its own, seeded by the ask. Trials that
-    are not told yet are there as running ones; a record answers every open trial of its
-    architecture, and one that nobody asked for here is added. Limits are Optuna's constraints,
-    which Random, QMC and CMA-ES disregard.
+    The sampler suggests every choice of the space, active or not, so that all trials of the study
+    have the same parameters; the proposed architecture is the canonical one. A parameter is the
+    index of an option: options that are ascending numbers form an ordered range, all others are
+    categories.
 
-    A record that misses one of its losses counts as failed.
+    The study is kept in memory. Each ask uses a new sampler, seeded by the ask. Proposed trials
+    without a record are running trials of the study. A record ends all running trials of its
+    architecture; a record without one is added as a trial. Limits become Optuna's constraints,
+    which the Random, QMC and CMA-ES samplers ignore. A record that lacks one of its losses is a
+    failed trial.
 
     Args:
-        context: what it is told of its search; its ``sampler`` is a name in ``optuna.samplers``.
+        context: the search's context; its ``sampler`` is a name in ``optuna.samplers``.
 
     Raises:
-        UnknownNameError: there is no such sampler, or it needs more than a seed.
-        ConfigError: the sampler cannot be used here, and why.
+        UnknownNameError: there is no such sampler, or it needs more arguments than a seed.
+        ConfigError: the sampler cannot be used here; the message says why.
     """
 
     takes_sampler = True
@@ -64,9 +65,9 @@ class OptunaSampler(Strategy):
         self._open: dict[str, list[optuna.Trial]] = {}
 
     def tell(self, records: Sequence[Record]) -> None:
-        """Answer every open trial of each record's architecture."""
+        """End every running Optuna trial of each record's architecture."""
         for record in records:
-            losses = self.context.losses(record)  # once: it may remember what it was asked
+            losses = self.context.losses(record)  # once a record: it remembers earlier calls
             for trial in self._open.pop(record.key, None) or [self._given(record)]:
                 self._answer(trial, record, losses)
 
@@ -92,10 +93,10 @@ class OptunaSampler(Strategy):
         self._study.tell(trial, values)
 
     def _given(self, record: Record) -> optuna.Trial:
-        """Return a trial of a record that nobody asked for here.
+        """Add a trial to the study for a record that this strategy did not ask for.
 
-        Choices that the canonical form dropped are drawn by its key: a trial without them would
-        take them out of the space that samplers see as common to all.
+        Choices that the canonical form dropped are drawn at random, seeded by the record's key: if
+        one trial lacked them, samplers would no longer see them as common to all trials.
         """
         rng, known = random.Random(record.key), record.architecture.choices
         params = {}
@@ -118,7 +119,7 @@ class OptunaSampler(Strategy):
             )
 
     def _rehearse(self, name: str, objectives: int) -> None:
-        """Use the sampler on a study that is thrown away, which shows what it cannot do."""
+        """Try the sampler on a study that is thrown away, to find out whether it works here."""
         try:
             study = self._new_study(objectives)
             for value in range(REHEARSAL):
@@ -130,10 +131,10 @@ class OptunaSampler(Strategy):
 
 
 def _sampler_named(name: str) -> Callable[[int], BaseSampler]:
-    """Return what makes a sampler of a seed.
+    """Return a function that makes the named sampler from a seed.
 
     Raises:
-        UnknownNameError: no sampler that needs nothing else has this name.
+        UnknownNameError: there is no such sampler, or it needs more arguments than a seed.
     """
     from optuna import samplers
 
@@ -152,7 +153,7 @@ def _sampler_named(name: str) -> Callable[[int], BaseSampler]:
 
 
 def _distribution(options: Sequence[Choice]) -> BaseDistribution:
-    """Return the distribution of an option's index."""
+    """Return the Optuna distribution of the index of one of the options."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     numbers = [o for o in options if isinstance(o, int | float) and not isinstance(o, bool)]
@@ -163,7 +164,7 @@ def _distribution(options: Sequence[Choice]) -> BaseDistribution:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Optuna from announcing studies, and from warning that a sampler may change."""
+    """Suppress Optuna's log lines about studies, and its warnings of experimental samplers."""
     import optuna
 
     verbosity = optuna.logging.get_verbosity()

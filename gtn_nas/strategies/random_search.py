@@ -10,7 +10,7 @@ from gtn_nas.trial import Record, Trial
 
 
 class RandomSearch(Strategy):
-    """Samples every architecture independently; what is told changes nothing."""
+    """Samples every architecture independently of all records."""
 
     def tell(self, records: Sequence[Record]) -> None:
         """Ignore the records."""

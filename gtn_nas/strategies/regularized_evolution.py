@@ -1,4 +1,4 @@
-"""Regularised evolution: mutate the best of a random few, retire the oldest."""
+"""Regularised evolution: mutate the best of a random sample, and drop the oldest."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from gtn_nas.trial import Record, Trial
 class RegularizedEvolution(Strategy):
     """Ageing evolution by mutation alone.
 
-    Source: Real et al. 2019, arXiv 1802.01548, algorithm 1. It is asynchronous: a trial asked for
-    before the population is full is a random one, and nobody waits for the slowest.
-
-    Only eligible records enter the population and can become parents.
+    Source: Real et al. 2019, arXiv 1802.01548, algorithm 1. This version is asynchronous: until
+    the population is full, every proposed architecture is random, and no ask waits for a slow
+    trial. Only eligible records enter the population and can become parents.
 
     Args:
-        context: what it is told of its search; its seed decides the first population too.
-        population: how many of the latest trials are alive.
-        sample: how many of them compete to be the parent.
+        context: the search's context; its seed also decides the first population.
+        population: number of the latest records that form the population.
+        sample: number of records, drawn from the population, of which the best is the parent.
 
     Raises:
         ConfigError: ``sample`` is not between one and ``population``.
@@ -40,7 +39,7 @@ class RegularizedEvolution(Strategy):
         self.population.extend(filter(self.context.eligible, records))
 
     def propose(self, rng: random.Random) -> Trial:
-        """Mutate the best of a random sample, or sample while the population is filling."""
+        """Mutate the best of a random sample; until the population is full, sample the space."""
         if len(self.population) < (self.population.maxlen or 0):
             return Trial(self.space.sample(rng), self.budget)
         parent = self.context.ranked(rng.sample(list(self.population), self.sample))[0]

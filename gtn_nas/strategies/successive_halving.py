@@ -1,4 +1,4 @@
-"""Successive halving without waiting: most candidates take a part of the lesson, the best all."""
+"""Asynchronous successive halving: most candidates take a part of the lesson, the best all."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ class SuccessiveHalving(Strategy):
 
     Source: Li et al. 2020, arXiv 1810.05934, algorithm 2. New architectures take the first steps of
     the lesson. As soon as a candidate is among the best ``1 / eta`` of all that finished with its
-    budget, it is evaluated with the next larger one; nobody waits for a rung to fill. It is trained
-    afresh, with the same initial weights, so that every score stands for itself. The last rung
-    takes the whole lesson. Records that are not eligible do not count in their rung.
+    budget, it is promoted: evaluated with the next larger budget. No candidate waits for a rung to
+    fill. A promoted candidate is trained again from the same initial weights, so that its score
+    does not depend on its earlier evaluation. The last rung takes the whole lesson. Records that
+    are not eligible do not count in their rung.
 
     Args:
-        context: what it is told of its search.
-        eta: reduction factor: how much larger the next rung's budget is, and how much rarer.
-        rungs: how many budgets there are at most.
+        context: the search's context.
+        eta: reduction factor: the next rung's budget is ``eta`` times as large, and one in ``eta``
+            candidates reaches it.
+        rungs: largest number of budgets.
 
     Raises:
         ConfigError: ``eta`` is below two, or there is no rung.
@@ -41,7 +43,7 @@ class SuccessiveHalving(Strategy):
         self._promoted: set[tuple[str, int]] = set()
 
     def tell(self, records: Sequence[Record]) -> None:
-        """Place each record in its rung, once however often it is told."""
+        """Add each record to its rung; a record that is told again is not added again."""
         for record in filter(self.context.eligible, records):
             rung, place = self._rungs.get(record.budget), (record.key, record.budget)
             if rung is not None and place not in self._counted:
@@ -54,7 +56,7 @@ class SuccessiveHalving(Strategy):
         return Trial(self.space.sample(rng), self.budgets[0])
 
     def promote(self) -> Trial | None:
-        """Return the best candidate of the highest rung that has one to promote."""
+        """Promote the best candidate of the highest rung that has one to promote."""
         for budget, larger in reversed(list(pairwise(self.budgets))):
             ranking = self._ranking(budget)
             for record in ranking[: len(ranking) // self.eta]:
@@ -64,7 +66,7 @@ class SuccessiveHalving(Strategy):
         return None
 
     def _ranking(self, budget: int) -> list[Record]:
-        """Return the records of a rung, the best first."""
+        """Return the records of a rung, best first."""
         if budget not in self._rankings:
             self._rankings[budget] = self.context.ranked(self._rungs[budget])
         return self._rankings[budget]

@@ -1,6 +1,6 @@
 """Checks for strategies and search spaces of your own; they need no test framework.
 
-Each raises an ``AssertionError`` that says which rule is broken, and where::
+A check raises an ``AssertionError`` that says which rule is broken, and where::
 
     from gtn_nas.testing.strategies import check_strategy
     from my_strategies import MyStrategy
@@ -13,6 +13,6 @@ from __future__ import annotations
 
 
 def require(condition: object, message: str) -> None:
-    """Raise an ``AssertionError`` with a message unless a condition holds, also under ``-O``."""
+    """Raise an ``AssertionError`` with a message unless a condition holds, even with ``-O``."""
     if not condition:
         raise AssertionError(message)

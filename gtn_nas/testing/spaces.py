@@ -1,4 +1,4 @@
-"""Whether a search space keeps the rules that searches and teachers rely on."""
+"""Check that a search space keeps the rules that searches and teachers rely on."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Shape = tuple[int, int, int]
 
 CLASSES = 7
 ARCHITECTURES = 100
-"""Random architectures that each check of choices looks at."""
+"""Number of random architectures in each check of choices."""
 NETWORKS = 5
-"""Random networks that each check of networks builds."""
+"""Number of random networks in each check of networks."""
 
 
 def check_space(space: SearchSpace, image_shape: Shape = (3, 32, 32)) -> None:
-    """Check that a search space keeps every rule below.
+    """Check that a search space keeps every rule in this module.
 
     Args:
         space: the search space.
-        image_shape: channels, height and width of the images that its networks are to take.
+        image_shape: channels, height and width of the images that its networks must accept.
 
     Raises:
-        AssertionError: it breaks a rule; the message says which, and by which choices.
+        AssertionError: the space breaks a rule; the message says which, and with which choices.
     """
     for check in CHECKS_OF_CHOICES:
         check(space)
@@ -40,7 +40,7 @@ def check_space(space: SearchSpace, image_shape: Shape = (3, 32, 32)) -> None:
 
 
 def architectures_survive_json(space: SearchSpace) -> None:
-    """A run stores architectures as JSON."""
+    """Architectures must survive conversion to JSON, since a run stores them as JSON."""
     for choices in _drawn(space):
         architecture = space.architecture(choices)
         again = Architecture.from_json(space.name, architecture.to_json())
@@ -51,7 +51,7 @@ def architectures_survive_json(space: SearchSpace) -> None:
 
 
 def the_canonical_form_is_a_fixed_point_in_the_space(space: SearchSpace) -> None:
-    """Equal networks get one form, which has nothing left to merge."""
+    """The canonical form of a canonical form must be itself, and consist of the space's options."""
     for choices in _drawn(space):
         canonical = space.canonical(Architecture(space.name, choices))
         require(
@@ -66,7 +66,7 @@ def the_canonical_form_is_a_fixed_point_in_the_space(space: SearchSpace) -> None
 
 
 def keys_depend_on_the_choices_alone(space: SearchSpace) -> None:
-    """The order in which choices are named means nothing."""
+    """Keys must not depend on the order in which choices are named."""
     for choices in _drawn(space):
         backwards = dict(reversed(choices.items()))
         require(
@@ -76,7 +76,7 @@ def keys_depend_on_the_choices_alone(space: SearchSpace) -> None:
 
 
 def sampling_follows_the_seed_and_is_canonical(space: SearchSpace) -> None:
-    """A resumed run samples the same again."""
+    """Equal seeds must give equal samples, since a resumed run samples again."""
     for seed in range(ARCHITECTURES):
         architecture = space.sample(random.Random(seed))
         require(
@@ -90,7 +90,7 @@ def sampling_follows_the_seed_and_is_canonical(space: SearchSpace) -> None:
 
 
 def sampling_reaches_every_option(space: SearchSpace) -> None:
-    """What is never sampled is never searched."""
+    """Every option must be sampled, since an option that is never sampled is never tried."""
     largest = max(len(options) for options in space.choices.values())
     rng = random.Random(0)
     samples = [space.sample(rng).choices for _ in range(max(500, 50 * largest))]
@@ -102,7 +102,7 @@ def sampling_reaches_every_option(space: SearchSpace) -> None:
 
 
 def a_mutation_changes_the_key_and_stays_in_the_space(space: SearchSpace) -> None:
-    """Evolution would evaluate its parents again."""
+    """A mutation must change the key, since evolution would else evaluate the parent again."""
     for seed, choices in enumerate(_drawn(space)):
         parent = space.architecture(choices)
         child = space.mutate(parent, random.Random(seed))
@@ -119,7 +119,7 @@ def a_mutation_changes_the_key_and_stays_in_the_space(space: SearchSpace) -> Non
 
 
 def networks_take_images_and_learn(space: SearchSpace, image_shape: Shape) -> None:
-    """Every network maps images to finite logits, and every parameter has a gradient."""
+    """Every network must map images to finite logits, and every parameter must have a gradient."""
     scales: tuple[Scale, ...] = ("proxy", "final")
     for scale in scales:
         for choices in _drawn(space, NETWORKS, f"{image_shape} {scale}"):
@@ -149,7 +149,7 @@ def networks_take_images_and_learn(space: SearchSpace, image_shape: Shape) -> No
 
 
 def the_seed_decides_the_weights(space: SearchSpace, image_shape: Shape) -> None:
-    """A score can be had again, and other initialisations are others."""
+    """Equal seeds must give equal weights, and different seeds different weights."""
     for seed, choices in enumerate(_drawn(space, NETWORKS)):
         architecture = space.architecture(choices)
         state, same, other = (
@@ -166,7 +166,7 @@ def the_seed_decides_the_weights(space: SearchSpace, image_shape: Shape) -> None
 
 
 def equal_keys_build_equal_networks(space: SearchSpace, image_shape: Shape) -> None:
-    """What is merged by ``canonical`` must be the same function of images."""
+    """An architecture and its canonical form must build equal networks."""
     for seed, choices in enumerate(_drawn(space, NETWORKS)):
         as_drawn = Architecture(space.name, choices)
         canonical = space.canonical(as_drawn)
@@ -179,7 +179,11 @@ def equal_keys_build_equal_networks(space: SearchSpace, image_shape: Shape) -> N
 
 
 def a_step_of_training_can_be_differentiated(space: SearchSpace, image_shape: Shape) -> None:
-    """A teacher learns by the gradient of a loss after a step of training."""
+    """A training step must be differentiable: its gradient by the images is what teaches a teacher.
+
+    This is the meta-gradient: a loss on real images after an inner step, with respect to the
+    images of the step.
+    """
     for choices in _drawn(space, NETWORKS):
         network = _build(space, space.architecture(choices), 0, image_shape)
         parameters = {name: p.detach().requires_grad_() for name, p in network.named_parameters()}
@@ -196,7 +200,7 @@ def a_step_of_training_can_be_differentiated(space: SearchSpace, image_shape: Sh
         real_loss = F.cross_entropy(logits, real_labels)
         (found,) = torch.autograd.grad(real_loss, images, allow_unused=True)
         meta_gradient = torch.zeros_like(images) if found is None else found
-        # Some architectures, such as a cell without a path, ignore their images altogether.
+        # Some architectures ignore their images, such as a cell without a path to its output.
         looks_at_images = not torch.allclose(logits, logits[:1].expand_as(logits))
         require(
             meta_gradient.isfinite().all() and bool(meta_gradient.any()) == looks_at_images,
@@ -213,7 +217,7 @@ CHECKS_OF_CHOICES: Sequence[Callable[[SearchSpace], None]] = (
     sampling_reaches_every_option,
     a_mutation_changes_the_key_and_stays_in_the_space,
 )
-"""The rules of choices, each as a function that raises an ``AssertionError``."""
+"""The rules of choices; each is a function that raises an ``AssertionError`` if it is broken."""
 
 CHECKS_OF_NETWORKS: Sequence[Callable[[SearchSpace, Shape], None]] = (
     networks_take_images_and_learn,
@@ -221,13 +225,13 @@ CHECKS_OF_NETWORKS: Sequence[Callable[[SearchSpace, Shape], None]] = (
     equal_keys_build_equal_networks,
     a_step_of_training_can_be_differentiated,
 )
-"""The rules of networks, likewise; they also take the shape of an image."""
+"""The rules of networks; each is a function that also takes the shape of an image."""
 
 
 def _drawn(
     space: SearchSpace, count: int = ARCHITECTURES, seed: str = ""
 ) -> list[dict[str, Choice]]:
-    """Draw choices uniformly, whether they are active or not."""
+    """Draw sets of choices uniformly, inactive choices included."""
     rng = random.Random(seed)
     return [{n: rng.choice(o) for n, o in space.choices.items()} for _ in range(count)]
 

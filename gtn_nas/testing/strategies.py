@@ -1,6 +1,7 @@
-"""Whether a strategy keeps the rules that a search relies on.
+"""Check that a strategy keeps the rules that a search relies on.
 
-Candidates are those of ``conv_chain``. They are not trained: one is as good as it is wide.
+The candidates come from the search space ``conv_chain``. They are not trained: a candidate's score
+is the sum of its widths.
 """
 
 from __future__ import annotations
@@ -24,33 +25,33 @@ SPACE = get_space("conv_chain")
 BUDGET = 32
 
 Make = Callable[[StrategyContext], Strategy]
-"""Makes a strategy: its class, or a function that chooses further arguments."""
+"""Makes a strategy: its class, or a function that passes further arguments to the class."""
 
 Check = Callable[[Make], None]
 
 SEEDS = range(10)
-"""Each check looks at so many searches, one for each seed."""
+"""Seeds of the searches in each check."""
 
 STEPS = 25
-"""Candidates of the longest of them."""
+"""Number of trials in the longest of these searches."""
 
 
 def score(architecture: Architecture) -> float:
-    """Return how good a candidate is: the sum of its widths, as a share of the largest one."""
+    """Return a candidate's score: the sum of its widths, divided by the largest possible sum."""
     choices = architecture.choices
     widths = [int(str(value)) for name, value in choices.items() if name.startswith("width")]
     return sum(widths) / (6 * 56)
 
 
 def finish(trial: Trial, status: Status = Status.OK) -> Record:
-    """Return the record of a trial that ended in a status."""
+    """Return the record of a trial that ended with the given status."""
     if status is not Status.OK:
         return Record.of(trial, status, error="as drawn")
     return Record.of(trial, status, proxy_accuracy=score(trial.architecture))
 
 
 def ranked(records: Iterable[Record]) -> list[Record]:
-    """Sort records, those of larger budgets first, then the best; failed ones are last."""
+    """Sort records: larger budgets first, then higher scores; failed records come last."""
 
     def place(record: Record) -> tuple[bool, int, float, str]:
         accuracy = record.proxy_accuracy or 0.0
@@ -60,21 +61,21 @@ def ranked(records: Iterable[Record]) -> list[Record]:
 
 
 def losses(record: Record) -> list[float | None]:
-    """Return what a search would hand to a strategy as ``StrategyContext.losses``."""
+    """Return the losses of a record, as ``StrategyContext.losses`` of a search would."""
     return [None if record.proxy_accuracy is None else -record.proxy_accuracy]
 
 
 def context(seed: int) -> StrategyContext:
-    """Return what a strategy is told of a search of these candidates."""
+    """Return the context of a search of these candidates."""
     return StrategyContext(SPACE, BUDGET, seed, ranked=ranked, losses=losses)
 
 
 def search(strategy: Strategy, statuses: Iterable[Status]) -> tuple[list[Trial], list[Record]]:
-    """Evaluate one candidate after the other; return every trial and every record.
+    """Ask for, evaluate and tell one trial after the other; return every trial and every record.
 
     Args:
-        strategy: is asked and told.
-        statuses: how each evaluation ends.
+        strategy: the strategy to ask and tell.
+        statuses: for each trial, the status with which its evaluation ends.
     """
     trials, records = [], []
     for status in statuses:
@@ -87,21 +88,22 @@ def search(strategy: Strategy, statuses: Iterable[Status]) -> tuple[list[Trial],
 
 
 def check_strategy(make: Make) -> None:
-    """Check that a strategy keeps every rule below.
+    """Check that a strategy keeps every rule in this module.
 
     Args:
-        make: its class, or a function of the context that makes one. It must be at the top of a
-            module, so that another process can import it.
+        make: the strategy's class, or a function that makes a strategy of a context. It must be
+            defined at the top level of a module, so that another process can import it.
 
     Raises:
-        AssertionError: it breaks a rule; the message says which, and by which seed of ``context``.
+        AssertionError: the strategy breaks a rule; the message says which, and for most rules with
+            which seed of ``context``.
     """
     for check in CHECKS:
         check(make)
 
 
 def same_asks_and_tells_give_the_same_trials(make: Make) -> None:
-    """A run is resumed by asking and telling again what is stored."""
+    """Equal asks and tells must give equal trials, since a resumed run repeats the stored ones."""
     for seed in SEEDS:
         one, other = make(context(seed)), make(context(seed))
         require(
@@ -112,7 +114,7 @@ def same_asks_and_tells_give_the_same_trials(make: Make) -> None:
 
 
 def records_may_be_told_one_by_one_or_all_at_once(make: Make) -> None:
-    """A strategy learns the same however many records it is told in one call."""
+    """A strategy must learn the same however many records it is told in one call."""
     for seed, records in _mostly_successful(make):
         cut = random.Random(seed).randint(0, len(records))
         at_once, in_parts = make(context(seed)), make(context(seed))
@@ -127,7 +129,7 @@ def records_may_be_told_one_by_one_or_all_at_once(make: Make) -> None:
 
 
 def many_asks_at_once_are_single_asks(make: Make) -> None:
-    """How many trials are asked for at once depends on the workers, and must change nothing."""
+    """The number of trials in an ask must not change them, since it depends on the workers."""
     for seed, records in _mostly_successful(make):
         single, many = make(context(seed)), make(context(seed))
         single.tell(records)
@@ -140,7 +142,7 @@ def many_asks_at_once_are_single_asks(make: Make) -> None:
 
 
 def every_ask_is_canonical_within_the_budget_and_numbered(make: Make) -> None:
-    """Equal networks must have equal keys, and a lesson has only so many steps."""
+    """Architectures must be canonical, budgets within the lesson, and asks numbered in order."""
     for seed in SEEDS:
         trials, _ = search(make(context(seed)), _statuses(seed))
         for index, trial in enumerate(trials):
@@ -163,7 +165,7 @@ def every_ask_is_canonical_within_the_budget_and_numbered(make: Make) -> None:
 
 
 def only_known_architectures_are_promoted_and_an_end_is_reached(make: Make) -> None:
-    """A search ends when nothing is left to promote."""
+    """Promotions must raise the budgets of known architectures, and end, or no search would end."""
     for seed in SEEDS:
         strategy = make(context(seed))
         trials, _ = search(strategy, _statuses(seed))
@@ -187,7 +189,7 @@ def only_known_architectures_are_promoted_and_an_end_is_reached(make: Make) -> N
 
 
 def failures_and_repeated_records_are_borne(make: Make) -> None:
-    """A search of candidates that fail goes on, and what is known may be told once more."""
+    """A strategy must go on after failed records and records that are told again."""
     for status in Status:
         if status is Status.OK:
             continue
@@ -204,7 +206,10 @@ def failures_and_repeated_records_are_borne(make: Make) -> None:
 
 
 def another_process_asks_for_the_same_without_torch_and_ray(make: Make) -> None:
-    """A run may be resumed by another process; sets of strings have another order there."""
+    """Another process must ask for the same trials, without importing torch and Ray.
+
+    A run may be resumed by another process, in which sets of strings have another order.
+    """
     try:
         packed = base64.b64encode(pickle.dumps(make)).decode()
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -242,7 +247,7 @@ CHECKS: Sequence[Check] = (
     failures_and_repeated_records_are_borne,
     another_process_asks_for_the_same_without_torch_and_ray,
 )
-"""The rules, each as a function that raises an ``AssertionError``."""
+"""The rules; each is a function that raises an ``AssertionError`` if it is broken."""
 
 _ELSEWHERE = """
 import base64, json, pickle, sys
@@ -258,20 +263,24 @@ def _asked_keys(make: Make) -> list[str]:
 
 
 def _statuses(seed: int) -> list[Status]:
-    """Return how the evaluations of a search end: mostly well."""
+    """Return random statuses of the evaluations of a search; most are ``ok``."""
     rng = random.Random(seed)
     kinds = [Status.OK] * 5 + [Status.DIVERGED, Status.TIMEOUT]
     return rng.choices(kinds, k=rng.randint(1, STEPS))
 
 
 def _mostly_successful(make: Make) -> Iterator[tuple[int, list[Record]]]:
-    """Yield seeds, and what came of a search with each."""
+    """Yield each seed with the records of a search, most of which succeeded."""
     for seed in SEEDS:
         yield seed, search(make(context(seed)), _statuses(seed))[1]
 
 
 def _in_parallel(strategy: Strategy, seed: int) -> list[Trial]:
-    """Ask and tell as several workers would have it, the latest trial first; return every trial."""
+    """Ask and tell like a search with several workers, whose latest trials end first.
+
+    Returns:
+        Every trial that was asked for.
+    """
     rng = random.Random(seed)
     trials: list[Trial] = []
     under_way: list[Trial] = []

@@ -1,4 +1,4 @@
-"""One final: a ranked candidate, fully trained, whatever happens on the way."""
+"""One final: the full training of a ranked candidate, with saved states and failures as results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gtn_nas.trial import Status, status_of
 
 STATE_FILE = "state.pt"
 SAVE_EVERY = 5
-"""Epochs between two saved states."""
+"""A state is saved after every so many epochs."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class FinalJob:
     Attributes:
         architecture: canonical architecture.
         rank: its place among the candidates; the best is 1.
-        seed: seed of its weights and of its training.
+        seed: seed of the initial weights and of the training.
     """
 
     architecture: Architecture
@@ -46,12 +46,12 @@ class FinalJob:
 
 @dataclass(frozen=True)
 class FinalTask:
-    """What all finals of a run share; it travels to every worker.
+    """Everything that all finals of a run share; it is sent to every worker.
 
     Attributes:
         space: builds the networks, at scale ``final``.
-        dataset: where images come from.
-        config: how to train.
+        dataset: training, validation and test images.
+        config: settings of the training.
     """
 
     space: SearchSpace
@@ -61,14 +61,14 @@ class FinalTask:
 
 @dataclass(frozen=True)
 class FinalOutcome:
-    """How a final ended.
+    """The outcome of a final.
 
     Attributes:
-        status: ``ok`` or how it failed.
-        error: why it failed.
-        trained: what it reached, without the weights, if it is ``ok``.
-        weights: safetensors of the best epoch's weights, if it is ``ok``.
-        device: kind of device that it ran on.
+        status: ``ok``, ``stopped`` (ended early), or the kind of failure.
+        error: why it failed or was stopped; ``None`` if it is ``ok``.
+        trained: the accuracies, losses and times, with ``weights`` left empty, if it is ``ok``.
+        weights: the best epoch's weights as the bytes of a safetensors file, if it is ``ok``.
+        device: type of the device that trained it, e.g. ``cuda``.
     """
 
     status: Status
@@ -82,7 +82,7 @@ OnReport = Callable[[FinalJob, EpochReport], None]
 """Called after every epoch of every final."""
 
 Ends = Callable[[str, EpochReport], bool]
-"""Tells, after every epoch of the final of a key, whether its training ends there."""
+"""Called with a candidate's key after every epoch; tells whether its training ends early there."""
 
 
 def stopped(report: EpochReport) -> FinalOutcome:
@@ -102,10 +102,17 @@ def train_final(
     resume_from: TrainingState | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> FinalOutcome:
-    """Build and train one network; what it raises becomes the outcome's status.
+    """Build and train one network; an exception becomes the outcome's status and error.
+
+    Args:
+        task: search space, data and settings that all jobs share.
+        job: the candidate to train.
+        resume_from: saved state to continue from; by default, the training starts at epoch 1.
+        on_epoch: called after every epoch.
 
     Raises:
-        EnvironmentFailure: ``on_epoch`` could not keep the state, which is not the network's fault.
+        EnvironmentFailure: ``on_epoch`` could not save the state; this is no failure of the
+            network.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dataset = task.dataset
@@ -127,7 +134,7 @@ def train_final(
     except Exception as error:  # a candidate's own code may raise anything
         return FinalOutcome(status_of(error), one_line(error), device=device.type)
     weights = to_safetensors(job, task, trained)
-    # The file holds the weights; once is enough on the way back to the driver.
+    # The weights are sent to the driver only once, as the file.
     return FinalOutcome(
         Status.OK, trained=replace(trained, weights={}), weights=weights, device=device.type
     )
@@ -136,16 +143,16 @@ def train_final(
 def train_from_state(
     task: FinalTask, job: FinalJob, folder: Place, on_epoch: Callable[[EpochReport], None]
 ) -> FinalOutcome:
-    """Train one network from its last saved state on, and save its state every few epochs.
+    """Train one network from its last saved state, if any, and save its state every few epochs.
 
     Args:
-        task: what all jobs share.
-        job: what to train.
-        folder: where states are kept, one folder a candidate.
-        on_epoch: called after every epoch, when the state is saved.
+        task: search space, data and settings that all jobs share.
+        job: the candidate to train.
+        folder: holds the saved states, in one folder for each candidate.
+        on_epoch: called after every epoch; if its state is saved, after that.
 
     Raises:
-        EnvironmentFailure: the state cannot be read or kept.
+        EnvironmentFailure: the state cannot be read or written.
     """
     place = folder / job.architecture.key
 
@@ -158,7 +165,7 @@ def train_from_state(
 
 
 def to_safetensors(job: FinalJob, task: FinalTask, trained: TrainedNetwork) -> bytes:
-    """Return the weights with all that is needed to use them in the file's header."""
+    """Return a safetensors file of the weights; its header has all that is needed to use them."""
     dataset = task.dataset
     header = {
         "space": job.architecture.space,
@@ -174,17 +181,17 @@ def to_safetensors(job: FinalJob, task: FinalTask, trained: TrainedNetwork) -> b
 
 
 def save_state(state: TrainingState, folder: Place) -> None:
-    """Write a training's state whole or not at all.
+    """Write the state of a training; the file appears whole or not at all.
 
     Raises:
-        EnvironmentFailure: it cannot be written.
+        EnvironmentFailure: the file cannot be written.
     """
     with whole_file(folder / STATE_FILE) as file:
         torch.save(dict(state), file)
 
 
 def load_state(folder: Place) -> TrainingState | None:
-    """Return what ``save_state`` wrote, if there is any; tensors are on the CPU."""
+    """Return the state that ``save_state`` wrote, with tensors on the CPU, or ``None``."""
     try:
         packed = (folder / STATE_FILE).read_bytes()
     except FileNotFoundError:

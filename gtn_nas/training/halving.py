@@ -1,4 +1,4 @@
-"""Successive halving of full trainings: whoever is behind ends early, and nobody waits."""
+"""Asynchronous successive halving of full trainings: those that are behind end early."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from gtn_nas.training.train import EpochReport
 
 
 class Halving:
-    """Decides after some epochs whether a training goes on.
+    """Decides after certain epochs, the milestones, whether a training goes on.
 
-    At a milestone, a training ends if its validation accuracy so far is not among the best
-    ``1 / eta`` of all trainings that came there before it, itself included. The first to come
-    always goes on, so that slow networks hold up nobody.
+    At a milestone, a training ends if its best validation accuracy so far is not among the best
+    ``1 / eta`` of the trainings that have reached this milestone, itself included. The first
+    training to arrive always goes on, so no training waits for slower ones.
 
     Source: Li et al. 2020, arXiv 1810.05934, section 3 (asynchronous successive halving), in the
     form that stops trainings instead of promoting them.
 
     Args:
-        epochs: of a whole training.
-        eta: how much rarer, and longer, trainings become from one milestone to the next.
-        rungs: how many milestones there are at most.
+        epochs: epochs of a whole training.
+        eta: reduction factor: the next milestone is at ``eta`` times as many epochs, and about one
+            in ``eta`` trainings goes on to it.
+        rungs: largest number of milestones.
     """
 
     def __init__(self, epochs: int, eta: int = 2, rungs: int = 3) -> None:
@@ -36,9 +37,9 @@ class Halving:
         """Tell whether a training ends after an epoch.
 
         Args:
-            key: of the candidate that is trained.
-            report: what the epoch showed, in order; a training that goes on from a checkpoint may
-                tell an epoch again.
+            key: key of the candidate that is trained.
+            report: report of the epoch. Epochs come in order, but a training that continues from a
+                saved state may report an epoch again.
         """
         best = max(self._best.get(key, 0.0), report.validation_accuracy)
         self._best[key] = best

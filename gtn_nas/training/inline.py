@@ -1,4 +1,4 @@
-"""Finals one after the other, in this process and without Ray."""
+"""Train finals one after the other, in this process and without Ray."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def train_inline(
     threads: int = 1,
     ends: Ends | None = None,
 ) -> None:
-    """Train every job; one that was interrupted goes on from its last saved state.
+    """Train every job; an interrupted job goes on from its last saved state.
 
     Args:
-        task: what the jobs share.
-        jobs: what to train, in this order.
-        folder: where states are kept, one folder a candidate.
+        task: search space, data and settings that all jobs share.
+        jobs: candidates to train, in this order.
+        folder: holds the saved states, in one folder for each candidate.
         on_report: called after every epoch.
         on_final: called after every job.
-        threads: intra-operation threads of torch; a Tune trial has as many as it has CPUs.
-        ends: which trainings end early; by default none.
+        threads: torch's intra-operation threads; a Tune trial has one for each of its CPUs.
+        ends: decides which trainings end early; by default none.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -70,6 +70,6 @@ def _train_each(
         on_final(job, outcome)
 
 
-class _EndedEarly(BaseException):  # which is no failure of the candidate
+class _EndedEarly(BaseException):  # no Exception: it must not count as a failure of the candidate
     def __init__(self, report: EpochReport) -> None:
         self.report = report

@@ -1,4 +1,4 @@
-"""One network, fully trained on real images."""
+"""Train one network fully on real images."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from gtn_nas.trial import derived_seed
 EVALUATION_BATCH = 2048
 
 Confusion = tuple[tuple[int, int, int], ...]
-"""Class, class that it was taken for, images: what a network made of a split, without zeros."""
+"""Tuples of class, predicted class and number of images, for all pairs that occur in a split."""
 
 
 @dataclass(frozen=True)
 class FinalConfig:
-    """How a final network is trained: SGD with Nesterov momentum and a cosine schedule.
+    """Settings of a full training: SGD with Nesterov momentum and a cosine schedule.
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images in a batch; the images left over at the end of an epoch wait for the
-            next shuffle.
-        learning_rate: its peak.
+        batch_size: images in a batch; images that are left over at the end of an epoch are not
+            used in it.
+        learning_rate: peak of the learning rate.
         warmup: fraction of all steps in which the learning rate rises to its peak.
         momentum: Nesterov momentum.
-        weight_decay: on weights of two dimensions and more; gains and shifts are not decayed.
-        label_smoothing: probability spread over all classes.
-        augment: distort training images, as ``augmentation`` describes.
+        weight_decay: decay of parameters of two or more dimensions; gains and shifts do not decay.
+        label_smoothing: probability spread evenly over all classes.
+        augment: distort training images, as ``data.augmentation`` describes.
     """
 
     epochs: int = 60
@@ -50,14 +50,14 @@ class FinalConfig:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch showed; losses in nats, accuracies 0-1.
+    """Measurements of one epoch; losses in nats, accuracies 0-1.
 
     Attributes:
         epoch: number of the epoch, from 1.
-        train_loss: mean loss of its steps, with smoothed labels and distorted images.
-        validation_accuracy: after the epoch.
-        validation_loss: after the epoch, without smoothing.
-        train_s: seconds of training since the first epoch, validation included.
+        train_loss: mean loss of the epoch's steps, with smoothed labels and distorted images.
+        validation_accuracy: accuracy on validation images after the epoch.
+        validation_loss: loss on validation images after the epoch, without label smoothing.
+        train_s: seconds of training and validation since the start of the first epoch.
     """
 
     epoch: int
@@ -69,18 +69,18 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A training's outcome: the weights of the best epoch and how good they are.
+    """The result of a training: the weights of the best epoch and their accuracies and losses.
 
     Attributes:
         weights: state dictionary of the best epoch.
         best_epoch: number of the best epoch, from 1.
         epochs: epochs trained.
-        validation_accuracy: of the best epoch.
-        validation_loss: of the best epoch.
-        test_accuracy: of the best epoch's weights.
-        test_loss: of the best epoch's weights.
+        validation_accuracy: accuracy (0-1) of the best epoch's weights on validation images.
+        validation_loss: their loss (nats) on validation images.
+        test_accuracy: their accuracy (0-1) on test images.
+        test_loss: their loss (nats) on test images.
         train_s: seconds of training and validation.
-        test_confusion: how many test images of a class were taken for which; see ``confusion``.
+        test_confusion: number of test images for each pair of class and predicted class.
     """
 
     weights: dict[str, Tensor]
@@ -95,7 +95,7 @@ class TrainedNetwork:
 
 
 class BestEpoch(TypedDict):
-    """The best epoch so far."""
+    """The best epoch so far: its number, and its weights with their validation results."""
 
     epoch: int
     accuracy: float
@@ -104,7 +104,7 @@ class BestEpoch(TypedDict):
 
 
 class TrainingState(TypedDict):
-    """Everything that the rest of a training depends on; plain data and tensors."""
+    """Everything that is needed to continue a training; plain data and tensors."""
 
     epoch: int
     train_s: float
@@ -114,7 +114,7 @@ class TrainingState(TypedDict):
 
 
 OnEpoch = Callable[[EpochReport, TrainingState], None]
-"""Called after every epoch; the state's tensors change afterwards, so save them at once."""
+"""Called after every epoch; training changes the state's tensors later, so save them at once."""
 
 
 def train_network(
@@ -128,21 +128,22 @@ def train_network(
 ) -> TrainedNetwork:
     """Train ``network`` in place and read its test accuracy once, at the end.
 
-    The best epoch is the one of highest validation accuracy, of lowest validation loss among
-    equals. An epoch's randomness follows from the seed and its number alone (torch's generators
-    are seeded with them), so that a resumed training equals an undisturbed one bit for bit on the
-    same kind of device and with as many threads.
+    The best epoch has the highest validation accuracy; if several have it, the best of them has the
+    lowest validation loss. Torch's generators are seeded at every epoch with ``seed`` and the
+    epoch's number. A resumed training therefore equals an uninterrupted one bit for bit, on one
+    type of device and with the same number of threads.
 
     Args:
-        network: freshly initialised, on the device that trains.
-        dataset: where images come from; moved to the device as a whole.
-        config: how to train.
-        seed: seed of shuffling, distortions and what is random in the network.
-        resume_from: state that an earlier call gave to ``on_epoch``.
+        network: the freshly initialised network, on the device that is to train it.
+        dataset: all images; they are copied to the device as a whole.
+        config: settings of the training.
+        seed: seed of shuffling, distortions and random layers of the network.
+        resume_from: state that an earlier call passed to ``on_epoch``.
         on_epoch: called after every epoch.
 
     Raises:
-        FloatingPointError: a loss became infinite or not a number.
+        FloatingPointError: a loss became infinite or NaN.
+        ValueError: the configuration asks for no epoch, and no state is resumed.
     """
     device = next(network.parameters()).device
     train = Split(dataset.train.images.to(device), dataset.train.labels.to(device))
@@ -198,11 +199,11 @@ def evaluate(network: nn.Module, dataset: ImageDataset, split: Split) -> tuple[f
 
 
 def confusion(logits: Tensor, labels: Tensor) -> Confusion:
-    """Count the pairs of class and predicted class.
+    """Count the images of each pair of class and predicted class.
 
     Args:
-        logits: ``(N, classes)``.
-        labels: ``(N,)``.
+        logits: logits ``(N, classes)``.
+        labels: classes ``(N,)``.
     """
     pairs = torch.stack([labels, logits.argmax(1)], 1)
     found, counts = torch.unique(pairs, dim=0, return_counts=True)
@@ -211,7 +212,7 @@ def confusion(logits: Tensor, labels: Tensor) -> Confusion:
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
-    """Return the share of the peak: a linear rise, then half a cosine to zero.
+    """Return the learning rate as a fraction of its peak: a linear rise, then a cosine to zero.
 
     Source: Loshchilov and Hutter 2017, arXiv 1608.03983, section 3, without restarts.
     """
@@ -252,7 +253,7 @@ def _train_epoch(
     config: FinalConfig,
     epoch: int,
 ) -> float:
-    """Take one pass over the training images and return the mean loss."""
+    """Train on one pass over the training images and return the mean loss of its steps."""
     network.train()
     augment = augmentation_for(dataset.image_shape[0]) if config.augment else None
     batches = list(_batches(len(train), config.batch_size))
@@ -274,7 +275,7 @@ def _train_epoch(
 
 
 def _batches(count: int, size: int) -> Iterator[Tensor]:
-    """Yield shuffled indices in whole batches; all in one if there are fewer than a batch."""
+    """Yield shuffled indices in whole batches; if there are fewer, yield all as one batch."""
     order = torch.randperm(count)
     for batch in torch.split(order, size):
         if len(batch) == min(size, count):

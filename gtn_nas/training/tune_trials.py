@@ -1,4 +1,4 @@
-"""Finals as trials of Ray Tune: side by side, with saved states, one retry each."""
+"""Train finals as trials of Ray Tune: several at once, with saved states and one retry each."""
 
 from __future__ import annotations
 
@@ -43,39 +43,40 @@ def train_with_tune(
 ) -> None:
     """Train every job as a Tune trial on the cluster that this process is connected to.
 
-    A trial whose worker dies is started once more from its last saved state; so is one that an
-    earlier call with the same folder did not finish. Workers save states themselves, as trainings
-    without Ray do, so that one bucket serves all nodes and an outage of it is waited out.
+    If a trial's worker dies, the trial is started once more from its last saved state. A job that
+    an earlier call with the same folder did not finish also goes on from its last saved state.
+    Workers save states themselves, not through Tune, as trainings without Ray do. One bucket can
+    therefore serve all nodes, and workers wait while the bucket does not answer.
 
     Args:
-        task: what the jobs share.
-        jobs: what to train.
-        folder: where states are kept, one folder a candidate; a node that finds none there starts
-            from the beginning.
+        task: search space, data and settings that all jobs share.
+        jobs: candidates to train.
+        folder: holds the saved states, in one folder for each candidate; a node that finds no state
+            there starts from the beginning.
         on_report: called after every epoch, in this process.
         on_final: called when a trial has ended, in this process.
-        cpus: CPUs, and so threads, of one trial.
+        cpus: CPUs of one trial, and thus its number of threads.
         gpus: GPUs of one trial.
-        ends: which trainings end early, asked in this process; by default none.
+        ends: decides, in this process, which trainings end early; by default none.
 
     Raises:
         ResourceError: no node has room for one trial.
-        EnvironmentFailure: Tune itself failed, or what it called in this process.
+        EnvironmentFailure: Tune failed, or ``on_report``, ``on_final`` or ``ends`` did.
     """
     if not jobs:
         return
     _require_room(cpus, gpus)
-    # Tune reads these from the environment alone: no CSV and TensorBoard files, and Ctrl-C is the
-    # caller's, not Tune's.
+    # Tune reads these settings only from the environment. They turn off its CSV and TensorBoard
+    # files, and leave Ctrl-C to the caller.
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints even when not verbose
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new output ignores verbose=0
     by_key = {job.architecture.key: job for job in jobs}
     resources = {"cpu": cpus, "gpu": gpus} if gpus else {"cpu": cpus}
-    # A trial has a working directory of its own.
+    # Absolute, since each trial has a working directory of its own.
     place = folder.resolve() if isinstance(folder, Path) else folder
     trainable = tune.with_parameters(_train, task=task, jobs=by_key, folder=place)
-    with tempfile.TemporaryDirectory() as notes:  # Tune's own, which nobody needs afterwards
+    with tempfile.TemporaryDirectory() as notes:  # Tune's own files, not needed afterwards
         tuner = tune.Tuner(
             tune.with_resources(trainable, resources),
             param_space={"key": tune.grid_search(list(by_key))},
@@ -94,7 +95,7 @@ def train_with_tune(
         try:
             tuner.fit()
         except tune.TuneError as error:
-            if isinstance(error.__context__, EnvironmentFailure):  # of what was called from it
+            if isinstance(error.__context__, EnvironmentFailure):  # raised by one of our callbacks
                 raise error.__context__ from None
             raise EnvironmentFailure(f"the full trainings failed: {one_line(error)}") from error
 
@@ -113,7 +114,7 @@ def _train(
 def _stop(
     ends: Ends, on_final: OnFinal, jobs: dict[str, FinalJob]
 ) -> Callable[[str, dict[str, Any]], bool]:
-    """Return what Tune asks, in this process, whether a trial ends with a result."""
+    """Return the function that Tune calls, in this process, to learn whether a trial ends."""
 
     def stop(trial_id: str, result: dict[str, Any]) -> bool:
         key = result["config"]["key"]
@@ -126,13 +127,13 @@ def _stop(
 
 
 class _Listener(tune.Callback):  # type: ignore[misc]  # Ray is not typed
-    """Hands what trials report to whoever asked for the finals."""
+    """Passes the reports and outcomes of trials to the caller's functions."""
 
     def __init__(self, jobs: dict[str, FinalJob], on_report: OnReport, on_final: OnFinal) -> None:
         self.jobs, self.on_report, self.on_final = jobs, on_report, on_final
 
     def __getstate__(self) -> dict[str, Any]:
-        """Stay behind when Tune writes its own state: who listens is of this process alone."""
+        """Save nothing with Tune's own state: the functions exist only in this process."""
         return {}
 
     def on_trial_result(
@@ -155,7 +156,7 @@ def _name(trial: Any) -> str:
 
 
 def _require_room(cpus: float, gpus: float) -> None:
-    """Refuse at once what Tune would wait for without a word."""
+    """Refuse a trial that fits on no node: Tune would silently wait for room."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if not any(n.get("CPU", 0) >= cpus and n.get("GPU", 0) >= gpus for n in nodes):
         raise ResourceError(

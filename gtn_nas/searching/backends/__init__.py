@@ -1,6 +1,6 @@
-"""Where a search is computed: back-ends by the name that the setting ``executor`` gives.
+"""Back-ends, which compute a search; the setting ``executor`` names one.
 
-Importing this package costs nothing: an implementation is imported when it is asked for.
+Importing this package is cheap: an implementation is imported only when ``get_backend`` makes it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _REGISTERED = {
     "ray": ("ray:RayBackend", "workers of a Ray cluster, or of a private one on this machine"),
     "inline": ("inline:InlineBackend", "one process without Ray, open to a debugger"),
 }
-"""For each name, where the class is in this folder (``module:Class``), and a few words about it."""
+"""By name: the class (``module:Class``, the module in this folder) and a few words about it."""
 
 BACKENDS: Mapping[str, str] = {name: text for name, (_, text) in _REGISTERED.items()}
 """Registered names, each with a few words about it."""

@@ -1,4 +1,4 @@
-"""What every back-end offers: all that a search needs workers for."""
+"""The interface of back-ends: everything that a search needs workers for."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gtn_nas.trial import Arrays
 
 
 class Backend(ABC):
-    """Where one search is computed: its candidates, its latencies and its full trainings.
+    """Computes one search: evaluates its candidates, measures latencies, trains its finals.
 
-    Importing an implementation must be cheap, and must not import what it distributes work with;
-    its methods do.
+    Importing an implementation must be cheap. A module that distributes work, such as Ray, must be
+    imported inside methods.
 
     Args:
-        config: the run's configuration; it says how many workers of which size are wanted.
+        config: the run's configuration, with the number and the size of workers.
     """
 
     def __init__(self, config: SearchConfig) -> None:
@@ -28,9 +28,9 @@ class Backend(ABC):
 
     @abstractmethod
     def connected(self) -> AbstractContextManager[str | None]:
-        """Return a context inside which all other methods may be called.
+        """Return a context manager; all other methods may be called only inside it.
 
-        Its value is the address of a dashboard, if there is one.
+        It yields the address of a dashboard, or ``None`` if there is none.
 
         Raises:
             ClusterError: no cluster answers.
@@ -40,15 +40,16 @@ class Backend(ABC):
     def executor(
         self, factory: EvaluatorFactory, arrays: Arrays, workers: int | None = None
     ) -> Executor:
-        """Start what evaluates trials.
+        """Start an executor, which evaluates trials.
 
         Args:
-            factory: makes the function that each worker evaluates trials with.
-            arrays: what the factory gets.
-            workers: how many, where there can be several; by default what the configuration says.
+            factory: makes the function with which a worker evaluates trials.
+            arrays: argument of the factory, shared by all workers.
+            workers: number of workers; by default that of the configuration. A back-end that has
+                a single worker ignores it.
 
         Raises:
-            ResourceError: workers of this number and size have no room.
+            ResourceError: there is no room for so many workers of this size.
         """
 
     @abstractmethod
@@ -65,17 +66,17 @@ class Backend(ABC):
         on_final: OnFinal,
         ends: Ends | None = None,
     ) -> None:
-        """Train every job fully; one that was interrupted goes on from its last saved state.
+        """Train every job fully; an interrupted job goes on from its last saved state.
 
         Args:
-            task: what the jobs share.
-            jobs: what to train.
-            folder: where states are kept, one folder a candidate.
+            task: search space, data and settings that all jobs share.
+            jobs: candidates to train.
+            folder: holds the saved states, in one folder for each candidate.
             on_report: called in this process after every epoch.
-            on_final: called in this process when a job has ended, however it did.
-            ends: tells in this process which trainings end early; by default none.
+            on_final: called in this process when a job has ended, with whatever status.
+            ends: decides, in this process, which trainings end early; by default none.
 
         Raises:
             ResourceError: there is no room for a full training.
-            EnvironmentFailure: what trains them failed, or one of the functions called did.
+            EnvironmentFailure: the back-end failed, or ``on_report``, ``on_final`` or ``ends``.
         """

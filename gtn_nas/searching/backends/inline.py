@@ -1,4 +1,4 @@
-"""Everything in this process, one after the other and without Ray."""
+"""A back-end that computes everything in this process, one after the other and without Ray."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from gtn_nas.trial import Arrays
 
 
 class InlineBackend(Backend):
-    """This process: one worker, in which a debugger can stop; see ``Backend``."""
+    """Uses this process as the only worker, so that a debugger can stop in it; see ``Backend``."""
 
     def connected(self) -> AbstractContextManager[None]:
-        """Return a context that does nothing."""
+        """Return a context manager that does nothing."""
         return nullcontext()
 
     def executor(
         self, factory: EvaluatorFactory, arrays: Arrays, workers: int | None = None
     ) -> InlineExecutor:
-        """Return what evaluates a trial when it is asked for its record."""
+        """Return an executor that evaluates a trial when its record is asked for."""
         return InlineExecutor(factory, arrays, self.config.timeout_s, self._threads)
 
     def side_by_side(self) -> int:
-        """Return one."""
+        """Return 1."""
         return 1
 
     def train(
@@ -45,5 +45,5 @@ class InlineBackend(Backend):
 
     @property
     def _threads(self) -> int:
-        """Threads of torch: as many as a Ray worker of the same configuration has."""
+        """Number of torch threads: as many as a Ray worker of this configuration has."""
         return max(int(self.config.cpus_per_worker), 1)

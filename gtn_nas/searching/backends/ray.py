@@ -1,4 +1,4 @@
-"""Workers of a Ray cluster: warm actors for candidates, trials of Ray Tune for full trainings."""
+"""A back-end on Ray: warm actors evaluate candidates, Ray Tune trains the finals."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gtn_nas.trial import Arrays
 
 
 class RayBackend(Backend):
-    """A Ray cluster, or a private Ray on this machine; see ``Backend``.
+    """Uses a Ray cluster, or a private Ray on this machine; see ``Backend``.
 
-    Ray is imported by the methods: it must not be before ``connected`` is entered.
+    Ray must not be imported before ``connected`` is entered, so the methods import it.
     """
 
     def connected(self) -> AbstractContextManager[str | None]:
-        """Return a connection to the cluster that the configuration names."""
+        """Return a context manager that connects to the configured cluster."""
         from gtn_nas.executors import connect
 
         return connect(self.config.address)
@@ -28,7 +28,7 @@ class RayBackend(Backend):
     def executor(
         self, factory: EvaluatorFactory, arrays: Arrays, workers: int | None = None
     ) -> Executor:
-        """Start actors; a number given here is fixed, whatever the configuration says."""
+        """Start actors; ``workers``, if given, replaces the configured number and its range."""
         from gtn_nas.executors import RayExecutor
 
         config = self.config
@@ -44,7 +44,7 @@ class RayBackend(Backend):
         )
 
     def side_by_side(self) -> int:
-        """Return how many full trainings fit on the cluster."""
+        """Return how many full trainings fit on the cluster at once."""
         from gtn_nas.executors.cluster import check_fits
 
         return check_fits(None, self.config.cpus_per_worker, self._gpus)
@@ -68,5 +68,5 @@ class RayBackend(Backend):
 
     @property
     def _gpus(self) -> int:
-        """GPUs of a full training: a share of one serves a proxy, here it is a whole one."""
+        """GPUs of a full training: always whole ones, though a proxy may use a fraction."""
         return math.ceil(self.config.gpus_per_worker)
