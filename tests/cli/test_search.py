@@ -331,19 +331,19 @@ def test_a_search_that_is_ended_goes_on_where_it_was(tmp_path, small, run_main, 
 
 
 def test_a_strategy_of_ones_own_is_executed_only_where_it_is_named(run_main, small):
-    Path("own_strategies.py").write_text(OWN_STRATEGY)
-    chosen = ["--strategy", "own_strategies:Backwards"]
+    Path("backwards.py").write_text(OWN_STRATEGY)
+    chosen = ["--strategy", "backwards:Backwards"]
     code, _, err = run_main(*small, *chosen, "--out", "run")
     assert code == 0, err
     run = load_run("run")
-    assert run.config["strategy"] == "own_strategies:Backwards"
+    assert run.config["strategy"] == "backwards:Backwards"
     before = run.query(columns=["key"])
     Path("executed").unlink()
-    del sys.modules["own_strategies"]
+    del sys.modules["backwards"]
     code, _, err = run_main("search", "--resume", "--out", "run", "--candidates", 7)
     assert code == 2
-    assert "this run's strategy is the module 'own_strategies:Backwards'" in err
-    assert "--strategy own_strategies:Backwards" in err
+    assert "this run's strategy is the module 'backwards:Backwards'" in err
+    assert "--strategy backwards:Backwards" in err
     assert run_main("status", "run")[0] == 0
     assert not Path("executed").exists()
     code, _, err = run_main("search", "--resume", "--out", "run", "--candidates", 7, *chosen)
@@ -352,17 +352,15 @@ def test_a_strategy_of_ones_own_is_executed_only_where_it_is_named(run_main, sma
     assert len(after) == 7
     assert {row["key"] for row in before} < {row["key"] for row in after}
     code, _, err = run_main("search", "--resume", "--out", "run", "--strategy", "random")
-    assert (code, "strategy: own_strategies:Backwards -> random" in err) == (2, True)
+    assert (code, "strategy: backwards:Backwards -> random" in err) == (2, True)
 
 
 def test_an_interrupted_search_says_how_its_own_strategy_is_named_again(tmp_path, small):
-    (tmp_path / "own_strategies.py").write_text(
-        OWN_STRATEGY.replace("pass", "raise KeyboardInterrupt")
-    )
-    options = ["--strategy", "own_strategies:Backwards", "--out", "run"]
+    (tmp_path / "backwards.py").write_text(OWN_STRATEGY.replace("pass", "raise KeyboardInterrupt"))
+    options = ["--strategy", "backwards:Backwards", "--out", "run"]
     ended = search_process(tmp_path, *small[1:], *options)
     assert ended.returncode == 130
-    again = "gtn-nas search --resume --out run --strategy own_strategies:Backwards"
+    again = "gtn-nas search --resume --out run --strategy backwards:Backwards"
     assert f"go on with: {again}" in ended.stderr
     command = [*COMMAND, "status", "run"]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -53,8 +53,8 @@ def test_a_registered_strategy_is_made_of_a_context_and_has_one_line(name):
 
 
 def test_a_strategy_of_the_users_own_comes_from_the_current_directory(here):
-    (here / "own_strategies.py").write_text(OWN)
-    found = get_strategy("own_strategies:Smallest")
+    (here / "my_own_strategies.py").write_text(OWN)
+    found = get_strategy("my_own_strategies:Smallest")
     assert issubclass(found, Strategy)
     assert len(make_strategy(found, context(0)).ask(3)) == 3
 
@@ -63,23 +63,26 @@ def test_a_strategy_of_the_users_own_comes_from_the_current_directory(here):
     ("spec", "told"),
     [
         ("evolution", "unknown strategy 'evolution'; did you mean regularized_evolution"),
-        ("own_strategies:Smalest", "did you mean Smallest"),
-        ("own_strategies:Trial", "own_strategies:Trial is not a subclass of Strategy"),
+        ("my_own_strategies:Smalest", "did you mean Smallest"),
+        ("my_own_strategies:Trial", "my_own_strategies:Trial is not a subclass of Strategy"),
         ("absent_module:Mine", "strategy 'absent_module:Mine': no module 'absent_module' here"),
-        ("own_strategies.py:Smallest", "write it as module:Class, e.g. my_strategies:MyStrategy"),
+        (
+            "my_own_strategies.py:Smallest",
+            "write it as module:Class, e.g. my_strategies:MyStrategy",
+        ),
     ],
 )
 def test_what_is_no_strategy_is_refused_in_one_line(here, spec, told):
-    (here / "own_strategies.py").write_text(OWN)
+    (here / "my_own_strategies.py").write_text(OWN)
     with pytest.raises(ConfigError, match=told) as caught:
         get_strategy(spec)
     assert "\n" not in str(caught.value)
 
 
 def test_a_strategy_that_needs_more_than_a_context_is_refused(here):
-    (here / "own_strategies.py").write_text(OWN)
-    choosy = get_strategy("own_strategies:Choosy")
-    with pytest.raises(ConfigError, match=r"own_strategies:Choosy cannot .*'wanted'"):
+    (here / "my_own_strategies.py").write_text(OWN)
+    choosy = get_strategy("my_own_strategies:Choosy")
+    with pytest.raises(ConfigError, match=r"my_own_strategies:Choosy cannot .*'wanted'"):
         make_strategy(choosy, context(0))
     with pytest.raises(ConfigError, match=r"Abstract cannot be made .*propose"):
         make_strategy(Abstract, context(0))

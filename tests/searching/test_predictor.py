@@ -9,8 +9,8 @@ import pytest
 from gtn_nas.proxies.size import count_flops, count_parameters
 from gtn_nas.ranking.statistics import spearman
 from gtn_nas.searching.predictor import predict
-from gtn_nas.spaces import get_space
 from gtn_nas.strategies.random_search import RandomSearch
+from gtn_nas.testing.strategies import SPACE, context
 from gtn_nas.trial import Record, Status
 
 KNOWN = 20
@@ -24,10 +24,9 @@ def accuracy(record: Record) -> float:
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    space = get_space("conv_chain")
     found = []
-    for trial in RandomSearch(space, 32, 0).ask(60):
-        network = space.build(trial.architecture, (1, 8, 8), 10)
+    for trial in RandomSearch(context(seed=0)).ask(60):
+        network = SPACE.build(trial.architecture, (1, 8, 8), 10)
         sizes = {"params": count_parameters(network), "flops": count_flops(network, (1, 8, 8))}
         found.append(Record.of(trial, Status.OK, **sizes))
     return found

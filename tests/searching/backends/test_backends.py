@@ -21,7 +21,7 @@ from ...executors import evaluators
 
 @pytest.fixture(params=BACKENDS)
 def config(request: pytest.FixtureRequest) -> SearchConfig:
-    """Two workers, where there can be several; no more fit on the Ray of the tests."""
+    """What makes each back-end; two workers fit on the Ray of the tests."""
     if request.param == "ray":
         request.getfixturevalue("ray_local")
         from ray import cloudpickle
@@ -35,10 +35,15 @@ def test_trials_are_evaluated_while_it_is_connected(config, tmp_path):
     factory, arrays = evaluators.ToyFactory(tmp_path), evaluators.toy_arrays()
     with backend.connected() as dashboard, backend.executor(factory, arrays) as executor:
         records = list(executor.run(evaluators.trials(6)))
-        assert executor.workers == backend.side_by_side()
     assert dashboard is None
     assert [r.status for r in records] == [Status.OK] * 6
     assert {r.proxy_accuracy for r in records} == {float(w) for w in arrays["weights"][:6]}
+
+
+def test_as_many_networks_are_trained_at_once_as_fit(config):
+    backend = get_backend(config)
+    with backend.connected():
+        assert backend.side_by_side() == {"inline": 1, "ray": 2}[config.executor]
 
 
 def test_a_number_of_workers_given_there_counts(config, tmp_path):
