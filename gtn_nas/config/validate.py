@@ -36,17 +36,9 @@ class ValidateConfig(SearchConfig):
         option="--architectures",
     )
     proxies: Names = setting(
-        (
-            "gtn",
-            "real_steps",
-            "nwot",
-            "jacob_cov",
-            "synflow",
-            "snip",
-            "grad_norm",
-            "zico",
-        ),
-        "Proxies to validate; several are joined by commas. Available: {proxies}.",
+        ("all",),
+        "Proxies to validate; several are joined by commas. `all` stands for those that a search "
+        "may rank by. Available: {proxies}.",
         Group.RANKING,
     )
     truth: Path | None = setting(

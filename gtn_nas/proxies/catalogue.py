@@ -5,7 +5,8 @@ Everything else reads these declarations: how columns rank, what a search prepar
 query of a run can read it quickly. The functions that compute the scores are in the modules that
 the declarations name.
 
-To add a proxy that needs no training, write its function in ``zero_cost.py`` and declare it here.
+To add a proxy that needs no training, write a function of its name in ``zero_cost.py`` and declare
+it here. It gets the passes of one untrained network; ``passes.Passes`` says what there is.
 To add one that trains the candidate, write a module with a function ``make`` (see ``base.Make``)
 and declare it here.
 """
@@ -53,6 +54,7 @@ class ProxyInfo:
             a proxy that has a pass of its own.
         needs: what a search has to prepare.
         trains: whether it trains the candidate.
+        compared: whether ``validate-proxy`` computes it by default.
     """
 
     name: str
@@ -64,6 +66,7 @@ class ProxyInfo:
     cost_column: str = ""
     needs: frozenset[Need] = frozenset()
     trains: bool = False
+    compared: bool = True
 
 
 def _zero_cost(
@@ -104,6 +107,7 @@ _DECLARED = (
         cost_column="gtn_s",
         needs=frozenset({Need.LESSON}),
         trains=True,
+        compared=False,
     ),
     ProxyInfo(
         name="gtn_untrained",
@@ -116,6 +120,7 @@ _DECLARED = (
         # Its steps and step sizes are those of the teacher's lesson.
         needs=frozenset({Need.LESSON, Need.UNTRAINED_LESSON}),
         trains=True,
+        compared=False,
     ),
     ProxyInfo(
         name="real_steps",
@@ -172,6 +177,14 @@ PROXIES: Mapping[str, ProxyInfo] = MappingProxyType({info.name: info for info in
 
 EVALUATED = tuple(name for name, info in PROXIES.items() if Need.IDLE_WORKER not in info.needs)
 """Names of the proxies that are computed while candidates are evaluated: all but latency."""
+
+ALL = "all"
+"""What ``validate-proxy`` takes for the names of ``COMPARED``."""
+COMPARED = tuple(name for name in EVALUATED if PROXIES[name].compared)
+"""Names of the proxies that it computes by default."""
+
+ZERO_COST = tuple(name for name in EVALUATED if PROXIES[name].module == "zero_cost")
+"""Names of the proxies that look at the untrained network."""
 
 LATENCY, LATENCY_MS = "latency", "latency_ms"
 """The proxy that has a pass of its own after all candidates, and its column."""

@@ -35,7 +35,13 @@ class Weighted(NamedTuple):
 
 
 class Passes:
-    """What a fresh network computes on one batch, forwards and backwards.
+    """What an untrained network computes on one batch, forwards and backwards.
+
+    Each property is computed when it is first asked for, and kept. "Weights" are the parameters of
+    two or more dimensions (of convolutions and fully connected layers) that the forward pass used,
+    so layers without effect do not count. A property raises ``NoScore`` where the network does not
+    have it, e.g. because its logits are not finite. Proxies use these properties rather than the
+    network itself.
 
     Args:
         build: returns the candidate with the same weights at each call.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gtn_nas.errors import UnknownNameError
 from gtn_nas.proxies.base import Build, ProxyData, ProxySettings, Scores, Tensors
+from gtn_nas.proxies.catalogue import ZERO_COST
 from gtn_nas.proxies.passes import NoScore, Passes
 from gtn_nas.spaces.base import Scale
 from gtn_nas.trial import Trial
@@ -109,10 +110,10 @@ def _total(parts: Iterable[Tensor]) -> Tensor:
     return torch.stack([part.double().sum() for part in parts]).sum()
 
 
-FUNCTIONS: Mapping[str, Callable[[Passes], Tensor]] = {
-    function.__name__: function for function in (nwot, jacob_cov, synflow, snip, grad_norm, zico)
-}
-"""All of them by name. Each returns a scalar, or raises ``NoScore`` where it is not defined."""
+FUNCTIONS: Mapping[str, Callable[[Passes], Tensor]] = {name: globals()[name] for name in ZERO_COST}
+"""The function of each declared proxy, which has the proxy's name.
+
+Each returns a scalar, or raises ``NoScore`` where it is not defined."""
 
 
 def zero_cost_scores(
@@ -123,9 +124,8 @@ def zero_cost_scores(
 ) -> ZeroCostScores:
     """Score one candidate without training it.
 
-    Proxies share their passes. One forward pass serves ``nwot``, ``jacob_cov``, ``snip`` and
-    ``grad_norm``; ``zico`` takes one for each half of the batch, and ``synflow`` one for an image
-    of ones. The scores depend on the weights and the batch alone.
+    Proxies share their passes: each pass of ``Passes`` is made once, when the first of them asks
+    for it. The scores depend on the weights and the batch alone.
 
     Args:
         build: returns the candidate with the same weights at each call, on the images' device.

@@ -28,8 +28,9 @@ class StrategyContext:
         space: the search space.
         budget: training steps of a trial that takes the whole lesson; the largest budget.
         seed: the run's seed.
-        ranked: sorts records, best first. Records of larger budgets come before those of smaller
-            ones; records beyond a limit and failed records come last.
+        ranked: sorts candidates, best first. Several records of one candidate count as one, that
+            of the largest budget. Records of larger budgets come before those of smaller ones;
+            records beyond a limit and failed records come last.
         losses: returns a record's score, followed by the search's objectives; lower is better. A
             missing value is ``None``, as are all values of a failed record. The function compares
             a record with the records of earlier calls, so call it exactly once for each record
@@ -70,6 +71,9 @@ class Strategy(ABC):
     in their order, and all its randomness must come from the ``rng`` that ``propose`` gets, which
     depends on the run's seed and the number of the ask. Therefore no state is ever saved: a resumed
     run repeats the stored asks and tells.
+
+    Asks run ahead of tells, so that no worker waits: a search asks for at least eight trials at
+    once, and the first of them are proposed before any record is known.
 
     Attributes:
         context: the search's context; ``space``, ``budget`` and ``seed`` are copied from it.

@@ -51,13 +51,20 @@ def finish(trial: Trial, status: Status = Status.OK) -> Record:
 
 
 def ranked(records: Iterable[Record]) -> list[Record]:
-    """Sort records: larger budgets first, then higher scores; failed records come last."""
+    """Sort candidates: larger budgets first, then higher scores; failed records come last.
+
+    Of several records of one candidate, that of the largest budget counts, as in a search.
+    """
+    latest: dict[str, Record] = {}
+    for record in records:
+        if record.key not in latest or record.budget > latest[record.key].budget:
+            latest[record.key] = record
 
     def place(record: Record) -> tuple[bool, int, float, str]:
         accuracy = record.proxy_accuracy or 0.0
         return record.status is not Status.OK, -record.budget, -accuracy, record.key
 
-    return sorted(records, key=place)
+    return sorted(latest.values(), key=place)
 
 
 def losses(record: Record) -> list[float | None]:

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from gtn_nas.config.validate import ValidateConfig
 from gtn_nas.errors import ConfigError
-from gtn_nas.proxies.catalogue import SIZES, columns_of, cost_columns_of
+from gtn_nas.proxies.catalogue import ALL, COMPARED, SIZES, columns_of, cost_columns_of
 from gtn_nas.ranking.score import Score
 from gtn_nas.ranking.statistics import MEASURES, Interval, with_interval
 from gtn_nas.searching.search import OnProgress, Search
@@ -95,7 +95,9 @@ class Validation:
                 f"{count} architectures with truth are too few to judge a ranking; "
                 f"{MIN_ARCHITECTURES} or more are needed"
             )
-        asked = config.model_copy(update={"top_k": top_k, "candidates": count})
+        proxies = [n for name in config.proxies for n in (COMPARED if name == ALL else (name,))]
+        changes = {"top_k": top_k, "candidates": count, "proxies": tuple(dict.fromkeys(proxies))}
+        asked = config.model_copy(update=changes)
         self.search = Search(asked, resume=resume, architectures=listed)
 
     def run(self, on_progress: OnProgress) -> Findings:
