@@ -52,7 +52,7 @@ def measure(seed: int, folder: Path) -> dict[str, object]:
     if process.returncode:
         raise SystemExit(f"the search of seed {seed} ended with {process.returncode}")
     run = load_run(folder)
-    winner = run.winner()
+    winner = run.winner
     if winner is None:
         raise SystemExit(f"the search of seed {seed} trained no network to its end")
     (count,) = run.sql("SELECT count(*) AS ok FROM candidates WHERE status = 'ok'")

@@ -179,12 +179,12 @@ def _predicted(finals: list[Final]) -> list[Final]:
 def _predictor(finals: list[Final]) -> str:
     """Return a line on how many finals the predictor chose, and how well it ranked them."""
     from gtn_nas.ranking.statistics import agreement_with_predictions
-    from gtn_nas.searching.predictor import LEAST
+    from gtn_nas.searching.predictor import LEAST_TRAINED
 
     chosen = _predicted(finals)
     text = f"chosen by the predictor: {len(chosen)} of {len(finals)} full trainings"
     if not chosen:
-        return f"{text}; it starts after {LEAST} that succeed"
+        return f"{text}; it starts after {LEAST_TRAINED} that succeed"
     spearman = agreement_with_predictions(chosen)
     if spearman is None:
         return text

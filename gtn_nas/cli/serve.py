@@ -26,11 +26,11 @@ def serve(
     from gtn_nas.report.pictures import Pictures
     from gtn_nas.storage.files import place_of
     from gtn_nas.viewer.access import is_loopback, token_for
-    from gtn_nas.viewer.runs import Runs
+    from gtn_nas.viewer.runs import RunCatalogue
     from gtn_nas.viewer.server import Viewer
 
     token, made_up = token_for(host)
-    viewer = Viewer(Runs(place_of(runs), Pictures(space)), host, port, token)
+    viewer = Viewer(RunCatalogue(place_of(runs), Pictures(space)), host, port, token)
     typer.echo(f"runs in {runs}: {viewer.url}   (Ctrl-C ends)")
     if made_up:
         typer.echo(f"token for signing in: {token}")

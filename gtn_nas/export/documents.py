@@ -25,7 +25,7 @@ FILES = {
 }
 """The files that an export can have besides its README, with their descriptions."""
 
-MEASURES = (
+FINAL_COLUMNS = (
     "validation_accuracy",
     "validation_loss",
     "test_accuracy",
@@ -92,7 +92,7 @@ def architecture_json(trained: Trained) -> str:
         "dataset": images.dataset,
         "run": trained.run,
         "rank": trained.rank,
-        **{name: trained.final.get(name) for name in MEASURES},
+        **{name: trained.final.get(name) for name in FINAL_COLUMNS},
         "made_with": {"gtn-nas": version("gtn-nas"), "torch": str(torch.__version__)},
     }
     return json.dumps(facts, indent=2) + "\n"

@@ -142,7 +142,7 @@ def _by_score(first: Run, second: Run) -> Verdict:
 
 def _winning_accuracy(run: Run) -> tuple[str, float | None] | None:
     """Return the winner's key and validation accuracy, if both are known."""
-    winner = run.winner()
+    winner = run.winner
     accuracy = None if winner is None else finite(winner[HIGHEST])
     return None if winner is None or accuracy is None else (winner["key"], accuracy)
 

@@ -124,8 +124,9 @@ class Run(Runs):
             f"= 1 ORDER BY {order}"
         )
 
+    @property
     def winner(self) -> dict[str, Any] | None:
-        """Return the full training that is best on validation images, or ``None``."""
+        """The full training that is best on validation images, or ``None``."""
         best = next(iter(self.best_finals()), None)
         return best if best is not None and best["status"] == Status.OK else None
 

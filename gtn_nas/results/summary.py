@@ -250,7 +250,7 @@ def _best(run: Run, ranking: Ranking) -> dict[str, Any] | None:
 
 def _winner_row(run: Run) -> dict[str, Any] | None:
     """Return the winner, with the columns that a summary shows."""
-    winner = run.winner()
+    winner = run.winner
     names = ("key", "validation_accuracy", "test_accuracy", "params", "weights")
     return winner and {name: winner[name] for name in names}
 

@@ -15,7 +15,7 @@ from gtn_nas.results.store import RunStore
 from gtn_nas.searching.backends.base import Backend
 from gtn_nas.searching.curves import TrainingCurves
 from gtn_nas.searching.evaluation import Evaluation
-from gtn_nas.searching.predictor import LEAST, predict
+from gtn_nas.searching.predictor import LEAST_TRAINED, predict
 from gtn_nas.storage.files import remove_tree
 from gtn_nas.training.final import FinalJob, FinalOutcome, FinalTask
 from gtn_nas.training.halving import Halving
@@ -25,7 +25,7 @@ from gtn_nas.trial import Final, Record, Status, derived_seed
 UNFINISHED = ".finals"
 """Folder of training states in the run folder, while finals are being trained."""
 
-MEASURES = (
+TRAINED_COLUMNS = (
     "validation_accuracy",
     "validation_loss",
     "test_accuracy",
@@ -140,8 +140,8 @@ class Finals:
             for key, record in self._candidates.items()
             if key in reached and record.budget == budget
         ]
-        if len(known) < LEAST:
-            return rest[: LEAST - len(known)]
+        if len(known) < LEAST_TRAINED:
+            return rest[: LEAST_TRAINED - len(known)]
         comparable = [record for record in rest if record.budget == budget]
         predicted = predict(known, comparable, derived_seed(self.config.seed, "predictor"))
         # The sort is stable: candidates of equal prediction stay in the order of the ranking.
@@ -163,7 +163,7 @@ class Finals:
             weights = self.store.save_weights(candidate.key, outcome.weights)
         measures: dict[str, Any] = {}
         if trained is not None:
-            measures = {name: getattr(trained, name) for name in MEASURES} | self._size(job)
+            measures = {name: getattr(trained, name) for name in TRAINED_COLUMNS} | self._size(job)
             # Stored before the final: a candidate with a final is never trained again.
             found = {"test_confusion": trained.test_confusion}
             self.store.append_event("confusion", key=candidate.key, details=found)

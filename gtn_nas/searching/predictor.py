@@ -11,7 +11,7 @@ from gtn_nas.proxies.catalogue import TIMES
 from gtn_nas.ranking.columns import value_of
 from gtn_nas.trial import Record
 
-LEAST = 10
+LEAST_TRAINED = 10
 """Number of full trainings that the predictor needs before it chooses candidates.
 
 The trained candidates are the best of a ranking, and therefore much alike. On cells of

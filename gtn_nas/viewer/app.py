@@ -18,12 +18,12 @@ from gtn_nas.errors import GtnNasError
 from gtn_nas.report.page import to_html
 from gtn_nas.viewer.access import Guard, Names
 from gtn_nas.viewer.pages import index_page
-from gtn_nas.viewer.runs import NoRunError, Runs
+from gtn_nas.viewer.runs import NoRunError, RunCatalogue
 
 COMPRESSED_BYTES = 1000
 
 
-def make_app(runs: Runs, host: str, port: int, token: str | None) -> ASGIApp:
+def make_app(runs: RunCatalogue, host: str, port: int, token: str | None) -> ASGIApp:
     """Return the application.
 
     Args:

@@ -20,7 +20,7 @@ def index_page(place: str, runs: list[dict[str, Any]]) -> HTMLResponse:
 
     Args:
         place: the folder or URI of the runs, as shown.
-        runs: an overview of each run; see ``Runs.overview``.
+        runs: an overview of each run; see ``RunCatalogue.overview``.
     """
     template = _environment().get_template("index.html")
     html = template.render(place=place, runs=runs)

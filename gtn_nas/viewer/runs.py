@@ -45,7 +45,7 @@ class _Opened:
     overview: dict[str, Any] | None = None
 
 
-class Runs:
+class RunCatalogue:
     """Finds runs by their names and reads them; a run is read again only when it has changed.
 
     Args:
@@ -165,7 +165,7 @@ def _stamp(folder: Place) -> str:
 
 def _overview(run: Run) -> dict[str, Any]:
     [found] = run.sql(OVERVIEW)
-    winner = run.winner() or {"key": None, "test_accuracy": None}
+    winner = run.winner or {"key": None, "test_accuracy": None}
     last = next(iter(run.sql(LAST)), {"kind": None, "created_at": None})
     moments = [m for m in (found["written"], last["created_at"]) if m is not None]
     config = run.config

@@ -8,7 +8,7 @@ import uvicorn
 
 from gtn_nas.errors import EnvironmentFailure
 from gtn_nas.viewer.app import make_app
-from gtn_nas.viewer.runs import Runs
+from gtn_nas.viewer.runs import RunCatalogue
 
 GRACE_S = 2
 """Time that pages being sent have left when the server stops."""
@@ -28,7 +28,7 @@ class Viewer:
             forbidden.
     """
 
-    def __init__(self, runs: Runs, host: str, port: int, token: str | None) -> None:
+    def __init__(self, runs: RunCatalogue, host: str, port: int, token: str | None) -> None:
         self.socket = _listening(host, port)
         self.host, self.port = host, int(self.socket.getsockname()[1])
         config = uvicorn.Config(

@@ -18,7 +18,7 @@ from gtn_nas import SearchConfig, load_run, search
 from gtn_nas.data import load_dataset
 from gtn_nas.errors import ConfigError, ExportError, RunFolderError, UnknownNameError
 from gtn_nas.export.exporting import EXPORTED, FORMATS, export
-from gtn_nas.export.trained import FINALS, load_trained
+from gtn_nas.export.trained import load_trained
 
 from ..noted import EARLIER, note
 from ..photos import write_photos
@@ -38,7 +38,7 @@ def alone(folder: Path, program: str) -> str:
 
 
 def finals_of(run: Path) -> list[dict]:
-    return load_run(run).sql(FINALS)
+    return load_run(run).best_finals()
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def test_records_and_sql_agree(finals, random):
     best = winner(finals)
     with tempfile.TemporaryDirectory() as folder:
         run = run_with(Path(folder, "run"), finals)
-        rows, found = run.best_finals(), run.winner()
+        rows, found = run.best_finals(), run.winner
     assert [(row["key"], row["created_at"]) for row in rows] == expected
     assert (found and found["key"]) == (best and best.key)
 
@@ -82,7 +82,7 @@ def test_a_network_that_was_trained_twice_counts_by_its_best(tmp_path, again_s):
     finals = [made_at(9.5, good), again, crashed, other]
     run = run_with(tmp_path / "run", finals)
     assert [row["validation_accuracy"] for row in run.best_finals()] == [0.9, 0.8]
-    assert run.winner()["validation_accuracy"] == winner(finals).validation_accuracy == 0.9
+    assert run.winner["validation_accuracy"] == winner(finals).validation_accuracy == 0.9
 
 
 def test_of_equal_trainings_of_one_network_the_later_counts(tmp_path):
@@ -90,4 +90,4 @@ def test_of_equal_trainings_of_one_network_the_later_counts(tmp_path):
     first = made_at(1, final(0, validation_accuracy=0.9, device="first"))
     later = made_at(2, replace(first, device="later"))
     assert winner([first, later]).device == winner([later, first]).device == "later"
-    assert run_with(tmp_path / "run", [first, later]).winner()["device"] == "later"
+    assert run_with(tmp_path / "run", [first, later]).winner["device"] == "later"

@@ -102,7 +102,7 @@ def test_rows_of_both_versions_are_one_table(mixed):
     assert [row["key"] for row in run.query(where="tell_index < 12", top=5)] == BEST
     versions = run.sql("SELECT schema_version AS v, count(*) AS n FROM candidates GROUP BY v")
     assert sorted((row["v"], row["n"]) for row in versions) == [(1, 12), (SCHEMA_VERSION, 1)]
-    assert (run.winner() or {})["key"] == final(0).key
+    assert (run.winner or {})["key"] == final(0).key
     with RunStore.open(mixed) as store:
         store.compact()
     assert len(run.query()) == 13

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from gtn_nas import SearchConfig, load_run, search
-from gtn_nas.searching.predictor import LEAST, predict
+from gtn_nas.searching.predictor import LEAST_TRAINED, predict
 from gtn_nas.searching.search import SearchProgress, SearchResult
 from gtn_nas.trial import Final, Record, Status, derived_seed
 
 from ..user_spaces import write_space
 
-TOP_K = LEAST + 3
+TOP_K = LEAST_TRAINED + 3
 
 
 @pytest.fixture
@@ -63,17 +63,17 @@ def test_the_ranking_chooses_the_first_and_the_predictor_each_after_them(config)
     seen: list[SearchProgress] = []
     result = search(config, on_progress=seen.append)
     finals = in_order(result.finals)
-    assert [f.key for f in finals[:LEAST]] == keys(result.ranking[:LEAST])
-    assert [f.predicted_accuracy for f in finals[:LEAST]] == [None] * LEAST
+    assert [f.key for f in finals[:LEAST_TRAINED]] == keys(result.ranking[:LEAST_TRAINED])
+    assert [f.predicted_accuracy for f in finals[:LEAST_TRAINED]] == [None] * LEAST_TRAINED
     assert len({f.key for f in finals}) == TOP_K
-    for place in range(LEAST, TOP_K):
+    for place in range(LEAST_TRAINED, TOP_K):
         final = finals[place]
         assert {final.key: final.predicted_accuracy} == next_ones(result, finals[:place])
         assert final.rank == keys(result.ranking).index(final.key) + 1
     told = [(p.done, p.total) for p in seen if p.stage == "finals"]
     assert told == [(done, TOP_K) for done in range(TOP_K + 1)]
     rows = load_run(config.out).sql("SELECT key FROM finals WHERE predicted_accuracy IS NOT NULL")
-    assert {row["key"] for row in rows} == {f.key for f in finals[LEAST:]}
+    assert {row["key"] for row in rows} == {f.key for f in finals[LEAST_TRAINED:]}
     assert search(config, resume=True).finals == result.finals
 
 
@@ -90,7 +90,7 @@ def test_whoever_is_behind_ends_early_and_is_not_trained_again(config):
     assert search(wanted, resume=True).finals == finals
 
 
-@pytest.mark.parametrize("stop_after", [pytest.param(4, marks=pytest.mark.slow), LEAST + 1])
+@pytest.mark.parametrize("stop_after", [pytest.param(4, marks=pytest.mark.slow), LEAST_TRAINED + 1])
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(config, stop_after):
     undisturbed = search(changed(config, out=config.out.with_name("undisturbed")))
 
@@ -109,25 +109,25 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(config, stop_afte
 
 
 def test_a_resume_may_bring_the_predictor_in_and_leave_it_out_again(config):
-    plain = search(changed(config, predictor=False, top_k=LEAST - 1))
+    plain = search(changed(config, predictor=False, top_k=LEAST_TRAINED - 1))
     assert all(f.predicted_accuracy is None for f in plain.finals)
-    joined = search(changed(config, top_k=LEAST + 1), resume=True)
+    joined = search(changed(config, top_k=LEAST_TRAINED + 1), resume=True)
     finals = in_order(joined.finals)
-    assert [f.key for f in finals[:LEAST]] == keys(joined.ranking[:LEAST])
-    assert finals[LEAST].predicted_accuracy is not None
+    assert [f.key for f in finals[:LEAST_TRAINED]] == keys(joined.ranking[:LEAST_TRAINED])
+    assert finals[LEAST_TRAINED].predicted_accuracy is not None
     alone = search(changed(config, predictor=False, top_k=16), resume=True)
-    assert told(alone.finals)[: LEAST + 1] == told(joined.finals)
+    assert told(alone.finals)[: LEAST_TRAINED + 1] == told(joined.finals)
     assert {f.key for f in alone.finals} == set(keys(alone.ranking))
-    assert all(f.predicted_accuracy is None for f in in_order(alone.finals)[LEAST + 1 :])
+    assert all(f.predicted_accuracy is None for f in in_order(alone.finals)[LEAST_TRAINED + 1 :])
 
 
 @pytest.mark.slow
 def test_networks_that_train_side_by_side_are_chosen_together(config, ray_local):
-    config = changed(config, space="conv_chain", top_k=LEAST)
+    config = changed(config, space="conv_chain", top_k=LEAST_TRAINED)
     first = search(config).finals
-    wanted = changed(config, executor="ray", workers=1, top_k=LEAST + 2)
+    wanted = changed(config, executor="ray", workers=1, top_k=LEAST_TRAINED + 2)
     result = search(wanted, resume=True)
-    pair = {f.key: f.predicted_accuracy for f in in_order(result.finals)[LEAST:]}
+    pair = {f.key: f.predicted_accuracy for f in in_order(result.finals)[LEAST_TRAINED:]}
     assert pair == next_ones(result, first, 2)
 
 
@@ -142,7 +142,7 @@ def test_the_ranking_goes_on_while_too_few_trainings_succeed(config, tmp_path):
     )
     result = search(changed(config, space=space, rank_by="proxy_accuracy"))
     finals = in_order(result.finals)
-    assert sum(f.status == "ok" for f in finals) < LEAST
+    assert sum(f.status == "ok" for f in finals) < LEAST_TRAINED
     assert [f.key for f in finals] == keys(result.ranking[:TOP_K])
     assert all(f.predicted_accuracy is None for f in finals)
 
@@ -150,6 +150,6 @@ def test_the_ranking_goes_on_while_too_few_trainings_succeed(config, tmp_path):
 def test_scores_of_different_budgets_are_not_mixed(config):
     result = search(changed(config, strategy="successive_halving"))
     full = max(r.budget for r in result.ranking)
-    assert sum(r.budget == full for r in result.ranking) < LEAST
+    assert sum(r.budget == full for r in result.ranking) < LEAST_TRAINED
     assert [f.key for f in in_order(result.finals)] == keys(result.ranking[:TOP_K])
     assert all(f.predicted_accuracy is None for f in result.finals)

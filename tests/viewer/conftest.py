@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from gtn_nas.report.pictures import Pictures
-from gtn_nas.viewer.runs import Runs
+from gtn_nas.viewer.runs import RunCatalogue
 
 from ..results.samples import record, write_run
 
@@ -19,5 +19,5 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def runs(folder: Path) -> Runs:
-    return Runs(folder, Pictures())
+def runs(folder: Path) -> RunCatalogue:
+    return RunCatalogue(folder, Pictures())

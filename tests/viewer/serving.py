@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gtn_nas.viewer.runs import Runs
+from gtn_nas.viewer.runs import RunCatalogue
 from gtn_nas.viewer.server import Viewer
 
 
 @contextmanager
-def serving(runs: Runs, token: str | None = None) -> Iterator[str]:
+def serving(runs: RunCatalogue, token: str | None = None) -> Iterator[str]:
     """Yield the address of a viewer."""
     viewer = Viewer(runs, "127.0.0.1", 0, token)
     thread = threading.Thread(target=viewer.run)

@@ -5,7 +5,7 @@ import pytest
 from gtn_nas.errors import RunFolderError
 from gtn_nas.report.pictures import Pictures
 from gtn_nas.results.store import RunStore
-from gtn_nas.viewer.runs import NoRunError, Runs
+from gtn_nas.viewer.runs import NoRunError, RunCatalogue
 
 from ..results.samples import final, record, write_run
 
@@ -64,7 +64,7 @@ def test_links_that_lead_out_are_not_followed(folder, tmp_path):
     part = next((folder / "part" / "candidates").iterdir())
     part.unlink()
     part.symlink_to(next((outside / "candidates").iterdir()))
-    runs = Runs(folder, Pictures())
+    runs = RunCatalogue(folder, Pictures())
     assert runs.names() == ["first"]
     for name in ("linked", "config", "table", "part"):
         with pytest.raises(NoRunError):
@@ -73,20 +73,20 @@ def test_links_that_lead_out_are_not_followed(folder, tmp_path):
 
 def test_a_link_inside_the_folder_is_a_run(folder):
     (folder / "alias").symlink_to(folder / "first")
-    assert Runs(folder, Pictures()).names() == ["alias", "first"]
+    assert RunCatalogue(folder, Pictures()).names() == ["alias", "first"]
 
 
 def test_a_name_that_is_no_text_is_left_out(folder):
     write_run(folder / "plain", [record(0)])
     os.rename(os.fsencode(folder / "plain"), os.fsencode(folder) + b"/\xff")
-    assert Runs(folder, Pictures()).names() == ["first"]
+    assert RunCatalogue(folder, Pictures()).names() == ["first"]
 
 
 def test_a_folder_that_is_missing_or_a_run_itself_is_refused(folder):
     with pytest.raises(RunFolderError, match="no folder"):
-        Runs(folder / "missing", Pictures())
+        RunCatalogue(folder / "missing", Pictures())
     with pytest.raises(RunFolderError, match="is a run"):
-        Runs(folder / "first", Pictures())
+        RunCatalogue(folder / "first", Pictures())
 
 
 def test_runs_in_a_bucket_are_found_and_read(bucket):
@@ -94,7 +94,7 @@ def test_runs_in_a_bucket_are_found_and_read(bucket):
 
     with RunStore.create(place_of(f"{bucket}/runs/far"), "seed: 0\n") as store:
         store.append_candidates([record(0)])
-    runs = Runs(place_of(f"{bucket}/runs"), Pictures())
+    runs = RunCatalogue(place_of(f"{bucket}/runs"), Pictures())
     assert runs.names() == ["far"]
     assert runs.overview("far")["candidates"] == 1
     assert runs.data("far")[1]["table"]["count"] == 1
