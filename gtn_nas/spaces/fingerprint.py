@@ -148,8 +148,9 @@ def _find(name: str) -> _Module | None:
     loaded = sys.modules.get(name)
     parent, _, _ = name.rpartition(".")
     if loaded is not None:
-        file, folders = getattr(loaded, "__file__", None), getattr(loaded, "__path__", None)
-        package = getattr(loaded, "__package__", None) or ""
+        noted = getattr(loaded, "__dict__", {})  # odd modules, as torch.ops, make up all others
+        file, folders = noted.get("__file__"), noted.get("__path__")
+        package = noted.get("__package__") or ""
     else:
         if parent:
             within = _find(parent)
@@ -160,21 +161,20 @@ def _find(name: str) -> _Module | None:
             return None
         file, folders = spec.origin if spec.has_location else None, spec.submodule_search_locations
         package = parent if folders is None else name
-    if not (file or folders):
-        return None
-    return _Module(name, package, Path(file) if file else None, tuple(folders or ()))
+    module = _Module(name, package, Path(file) if file else None, tuple(folders or ()))
+    return module if module.file or module.folders else None
 
 
 def _is_followed(module: _Module) -> bool:
     """Tell whether a module is the user's own, or in one of the ``ROOMS`` of this package."""
     if module.top == PACKAGE:
         return module.name.partition(".")[2].partition(".")[0] in ROOMS
-    top = _find(module.top) or module
-    place = top.file.parent if top.file else Path(top.folders[0])
-    root = place.parent if top.folders else place
+    place = module.file or Path(module.folders[0])
+    depth = module.name.count(".") + (place.name == "__init__.py")
+    root = place.parents[min(depth, len(place.parents) - 1)]
     return not (
-        root.name in ("site-packages", "dist-packages")
-        or any(map(root.is_relative_to, PYTHON))
+        {"site-packages", "dist-packages"}.intersection(place.parts)
+        or any(map(place.is_relative_to, PYTHON))
         or any(root.glob("*.dist-info"))  # an installer was told to use this folder
     )
 

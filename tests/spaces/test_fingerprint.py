@@ -150,7 +150,8 @@ def test_modules_of_a_persons_own_count_and_installed_ones_do_not(here):
     write(
         here,
         {
-            "own_spaces.py": f"import own_layers, further, foreign, vendored, json, torch\n{SPACE}",
+            "own_spaces.py": f"import own_layers, further, foreign, vendored\n"
+            f"import json, os.path, torch\nfrom torch import classes, nn, ops\n{SPACE}",
             "own_layers.py": "",
             "elsewhere/further.py": "",
             "lib/site-packages/foreign/__init__.py": "",
