@@ -32,6 +32,7 @@ from experiments.shared.mnist import (
 )
 from experiments.shared.tables import Table, markdown
 from gtn_nas.pretraining.pretraining import Pretraining
+from gtn_nas.pretraining.start import start_anew
 from gtn_nas.teacher.curriculum import RealData, Teacher
 
 INITIALISATIONS = 6
@@ -129,9 +130,7 @@ def measure(asked: Options, name: str, seed: int) -> list[dict[str, object]]:
     dataset = asked.dataset()
     run = Pretraining(asked.config(f"outer-{name}-{seed}", seed=seed, meta_iterations=total))
     learner = paper_learner(dataset)
-    for _ in run._choose_start_rate():
-        pass
-    for _ in run._warm_start():
+    for _ in start_anew(run.trainer, run.sizes, run.examiner, run.config.warm_start_steps):
         pass
     ARMS[name].apply(run)
     average, losses, rows, begun = Average(run.trainer.source), [], [], time.process_time()

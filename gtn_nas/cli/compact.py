@@ -11,7 +11,7 @@ from gtn_nas.cli.query import RunNames
 def compact(runs: RunNames) -> None:
     """Merge the part files of runs that nobody writes, so that they are read faster.
 
-    A search does that itself when it ends. Whenever this is ended, nothing is lost.
+    A search does this itself when it ends. It can be interrupted at any moment without loss.
     """
     from gtn_nas.results.layout import TABLES, part_files
     from gtn_nas.results.locate import find_runs

@@ -30,7 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain.pretrain,
     "validate-proxy": validate_proxy.validate_proxy,
 }
-"""The commands that can be submitted."""
+"""The commands that have a configuration, and so can be submitted as jobs, in the order of help."""
 
 Address = Annotated[
     str | None,

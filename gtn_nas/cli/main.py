@@ -12,13 +12,10 @@ from gtn_nas.cli import (
     export,
     job,
     listing,
-    pretrain,
     query,
     report,
-    search,
     serve,
     status,
-    validate_proxy,
 )
 from gtn_nas.cli.options import ConfiguredCommand
 from gtn_nas.cli.output import printable
@@ -33,9 +30,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",  # "rich" would take the defaults in brackets for markup
 )
-app.command("search", cls=ConfiguredCommand)(search.search)
-app.command("pretrain", cls=ConfiguredCommand)(pretrain.pretrain)
-app.command("validate-proxy", cls=ConfiguredCommand)(validate_proxy.validate_proxy)
+for name, command in job.COMMANDS.items():
+    app.command(name, cls=ConfiguredCommand)(command)
 app.add_typer(job.app, name="job")
 app.command("query")(query.query)
 app.command("status")(status.status)

@@ -152,7 +152,7 @@ def _kind(annotation: Any) -> Any:
         return _kind(parts[0])
     if origin is Literal:
         return str
-    return list[_kind(parts[0])] if origin is tuple else annotation  # type: ignore[misc]
+    return list[_kind(parts[0])] if origin is tuple else annotation  # type: ignore[misc]  # a type made here, which mypy cannot follow
 
 
 def _help(field: FieldInfo, option: str) -> str:

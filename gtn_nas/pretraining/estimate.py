@@ -14,7 +14,8 @@ from gtn_nas.errors import ResourceError
 from gtn_nas.pretraining.memory import free_bytes
 from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.hypergradient import JUDGED_AT_ONCE
-from gtn_nas.teacher.meta_training import MetaTrainer, Shared
+from gtn_nas.teacher.meta_gradient import Shared
+from gtn_nas.teacher.meta_training import MetaTrainer
 from gtn_nas.trial import derived_seed
 
 LEARNERS = 3

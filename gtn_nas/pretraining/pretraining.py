@@ -6,28 +6,27 @@ import platform
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from dataclasses import asdict
 
 import torch
 
 from gtn_nas.config.pretrain import PretrainConfig
 from gtn_nas.data import load_dataset
 from gtn_nas.data.base import PROXY_SIDE
-from gtn_nas.errors import ResourceError, TeacherError
+from gtn_nas.errors import ResourceError
 from gtn_nas.pretraining.calibration import (
     EXAMINED_IMAGES,
     HELD_OUT,
     Examiner,
     calibrate,
-    try_start_rates,
 )
 from gtn_nas.pretraining.checkpoint import Checkpoint, Unfinished, settings_kept
 from gtn_nas.pretraining.estimate import Estimate, estimate
 from gtn_nas.pretraining.memory import keep_freed_memory
+from gtn_nas.pretraining.progress import Progress
 from gtn_nas.pretraining.ranking_goal import RankingGoal, load_labels
 from gtn_nas.pretraining.remote_gradients import GradientFactory, RemoteGradient, exchange_by
+from gtn_nas.pretraining.start import start_anew, start_from
 from gtn_nas.pretraining.trainer_factory import (
     AUGMENT_BELOW,
     TrainerFactory,
@@ -39,21 +38,13 @@ from gtn_nas.spaces.fingerprint import code_fingerprint, space_fingerprint
 from gtn_nas.storage.files import Place, place_of
 from gtn_nas.teacher.artifact import (
     TeacherHeader,
-    load_teacher,
     round_to_16_bits,
     save_step_sizes,
     save_teacher,
 )
-from gtn_nas.teacher.curriculum import RealData, Teacher
+from gtn_nas.teacher.curriculum import Teacher
 from gtn_nas.teacher.inner_loop import Lesson
-from gtn_nas.teacher.warm_start import warm_start
-from gtn_nas.trial import derived_seed
 
-START_RATES = (3.2, 1.6, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025)
-"""Start learning rates that are tried with real batches, to find the best one."""
-START_SHARE = 0.5
-"""Share of the best rate from which meta-training starts. The full rate is too near to those at
-which some learners diverge."""
 HELD_OUT_EVERY = 50
 HELD_OUT_LEARNERS = 5
 CHECKPOINT_EVERY = 25
@@ -61,33 +52,10 @@ CODE = (
     "gtn_nas.data.augmentation",
     "gtn_nas.data.base",
     "gtn_nas.data.splits",
-    "gtn_nas.pretraining.calibration",
+    "gtn_nas.pretraining.start",
     "gtn_nas.pretraining.trainer_factory",
-    "gtn_nas.teacher.warm_start",
 )
 """Modules that decide what a teacher learns, with those that they import."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Progress of a meta-training.
-
-    Attributes:
-        stage: ``learning rates``, ``warm start`` or ``meta-training``.
-        done: number of steps of this stage that are done.
-        total: number of all steps of this stage.
-        loss: depends on the stage: error rate (0-1) at a learning rate, mean squared error of the
-            warm start, or mean meta-loss of the latest steps.
-        held_out_accuracy: latest mean validation accuracy (0-1) of held-out learners.
-        rank_correlation: latest rank correlation of held-out labelled candidates, if there are any.
-    """
-
-    stage: Literal["learning rates", "warm start", "meta-training"]
-    done: int
-    total: int
-    loss: float
-    held_out_accuracy: float | None = None
-    rank_correlation: float | None = None
 
 
 class Pretraining:
@@ -157,7 +125,7 @@ class Pretraining:
                 self.goal.load_state_dict(best)
             self.trainer.load_state_dict(state)
         if config.start is not None and self.trainer.iteration == 0:
-            self._start_from(config.start)
+            start_from(config.start, self.trainer, self.sizes, self.dataset)
 
     def estimate(self) -> Estimate:
         """Estimate the time and memory of the whole meta-training.
@@ -177,8 +145,9 @@ class Pretraining:
     def run(self) -> Iterator[Progress]:
         """Take the remaining steps; save a checkpoint every ``CHECKPOINT_EVERY`` outer steps."""
         if self.trainer.iteration == 0 and self.config.start is None:
-            yield from self._choose_start_rate()
-            yield from self._warm_start()
+            yield from start_anew(
+                self.trainer, self.sizes, self.examiner, self.config.warm_start_steps
+            )
         with self._workers():
             yield from self._meta_train()
 
@@ -221,46 +190,6 @@ class Pretraining:
             mean_loss = sum(losses) / len(losses)
             done = step.iteration
             yield Progress("meta-training", done, total, mean_loss, accuracy, correlation)
-
-    def _start_from(self, path: Path) -> None:
-        """Continue from the weights of a teacher that was meta-trained before.
-
-        Raises:
-            TeacherError: the file is not a teacher's, or the teacher has other sizes, or was made
-                from other images or another split.
-        """
-        teacher, header = load_teacher(path)
-        data = self.dataset
-        if (header.fingerprint, header.split_seed) != (data.fingerprint, data.split_seed):
-            raise TeacherError(f"{path} was made of other images or another split; start afresh")
-        if teacher.config != self.sizes or not isinstance(self.trainer.source, Teacher):
-            raise TeacherError(
-                f"{path} has other sizes ({teacher.config}); give it the same options or start "
-                "afresh"
-            )
-        self.trainer.source.load_state_dict(teacher.state_dict())
-
-    def _choose_start_rate(self) -> Iterator[Progress]:
-        """Set the learned rates to a share of the start rate at which real batches teach best."""
-        sizes, trainer = self.sizes, self.trainer
-        control = RealData(trainer.images, trainer.labels, sizes.inner_steps, sizes.batch_size)
-        accuracies: dict[float, float] = {}
-        for rate, accuracy in try_start_rates(START_RATES, control, self.examiner):
-            accuracies[rate] = accuracy
-            yield Progress("learning rates", len(accuracies), len(START_RATES), 1 - accuracy)
-        best = max(accuracies, key=accuracies.__getitem__)
-        trainer.source.step_sizes.start_at(best * START_SHARE)
-
-    def _warm_start(self) -> Iterator[Progress]:
-        """Let the generator draw training images before it learns to teach."""
-        teacher, total = self.trainer.source, self.config.warm_start_steps
-        if not isinstance(teacher, Teacher):
-            return
-        images, labels, augment = self.trainer.images, self.trainer.labels, self.trainer.augment
-        seed = derived_seed(self.config.seed, "warm start")
-        losses = warm_start(teacher, images, labels, augment, total, seed)
-        for step, loss in enumerate(losses, start=1):
-            yield Progress("warm start", step, total, loss)
 
     def held_out_accuracy(self, learners: int) -> float:
         """Return the mean validation accuracy (0-1) of held-out learners after the lesson."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gtn_nas.pretraining.memory import keep_freed_memory
 from gtn_nas.pretraining.trainer_factory import TrainerFactory
-from gtn_nas.teacher.meta_training import Exchange, MetaGradient, MetaTrainer, Shared
+from gtn_nas.teacher.meta_gradient import Exchange, MetaGradient, Shared
+from gtn_nas.teacher.meta_training import MetaTrainer
 from gtn_nas.trial import Arrays
 
 SHARED = "shared"

@@ -16,10 +16,10 @@ from gtn_nas.pretraining.ranking_goal import LabelledSampler, RankingLabels
 from gtn_nas.spaces.base import SearchSpace
 from gtn_nas.teacher.curriculum import RealData, Teacher, TeacherConfig
 from gtn_nas.teacher.meta_config import MetaConfig
+from gtn_nas.teacher.meta_gradient import SampleLearner
 from gtn_nas.teacher.meta_training import (
     LEAST_RANKED,
     MetaTrainer,
-    SampleLearner,
 )
 from gtn_nas.trial import derived_seed
 

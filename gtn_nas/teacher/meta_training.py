@@ -12,32 +12,25 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gtn_nas.errors import MetaTrainingError
 from gtn_nas.teacher.curriculum import RealData, Teacher
 from gtn_nas.teacher.hypergradient import RealBatch, lesson_gradient
 from gtn_nas.teacher.meta_config import MetaConfig, parameter_groups
+from gtn_nas.teacher.meta_gradient import (
+    NOTHING_SHARED,
+    Exchange,
+    MetaGradient,
+    SampleLearner,
+    Shared,
+)
 from gtn_nas.teacher.ranking_term import ranking_derivatives
 from gtn_nas.trial import derived_seed
-
-
-class SampleLearner(Protocol):
-    """Builds a learner with a freshly sampled architecture and fresh weights, on its device."""
-
-    def __call__(self, seed: int, weights: int | None = None) -> nn.Module:
-        """Return a learner.
-
-        Args:
-            seed: seed of the architecture, and of the weights if ``weights`` is ``None``.
-            weights: seed of the weights; learners that are compared have the same one.
-        """
-
 
 Augment = Callable[[Tensor], Tensor]
 """Distorts images ``(N, C, H, W)`` at random, with torch's global random generator."""
@@ -45,25 +38,6 @@ Augment = Callable[[Tensor], Tensor]
 Truth = Callable[[int], float]
 """Returns the true quality of a learner's architecture from the learner's seed; higher is
 better."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """Values that all learners of an outer step share.
-
-    Attributes:
-        start: first inner step that is differentiated.
-        draws: seed of the real images and of the weights; ``None`` if each learner uses its own
-            seed.
-    """
-
-    start: int = 0
-    draws: int | None = None
-
-
-Exchange = Callable[[Sequence[int], Shared], "list[MetaGradient]"]
-"""Computes the meta-gradients of an outer step from the learners' seeds and their shared values.
-Meta-gradients that were lost with a worker are missing from the result."""
 
 MAX_SKIPPED_IN_A_ROW = 10
 WARM_UP = 20
@@ -91,25 +65,6 @@ class MetaStep:
     accuracy: float
     gradient_norm: float
     skipped: bool
-
-
-@dataclass(frozen=True)
-class MetaGradient:
-    """The gradient of one learner's meta-loss with respect to the teacher.
-
-    Attributes:
-        seed: seed of the learner.
-        gradients: gradient with respect to each learned parameter of the teacher.
-        norm: norm of all gradients together.
-        loss: the meta-loss.
-        accuracy: accuracy (0-1) on the real batch at the end of the window.
-    """
-
-    seed: int
-    gradients: list[Tensor]
-    norm: float
-    loss: float
-    accuracy: float
 
 
 class MetaTrainer:
@@ -221,7 +176,7 @@ class MetaTrainer:
         rng = random.Random(derived_seed(config.seed, iteration, "window"))
         return Shared(rng.randrange(self.steps - self.window + 1))
 
-    def meta_gradient(self, seed: int, shared: Shared = Shared()) -> MetaGradient:
+    def meta_gradient(self, seed: int, shared: Shared = NOTHING_SHARED) -> MetaGradient:
         """Teach one fresh learner and differentiate its loss on real images.
 
         Args:

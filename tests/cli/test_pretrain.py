@@ -10,7 +10,7 @@ from gtn_nas.cli.main import main
 from gtn_nas.config.base import parse
 from gtn_nas.config.search import SearchConfig
 from gtn_nas.config.yaml_file import read_yaml
-from gtn_nas.pretraining import pretraining
+from gtn_nas.pretraining import pretraining, start
 from gtn_nas.pretraining.estimate import LEARNERS
 from gtn_nas.spaces.conv_chain import ConvChain
 from gtn_nas.teacher.artifact import load_teacher
@@ -42,7 +42,7 @@ class Interrupting(ConvChain):
 def pretrain(tmp_path, monkeypatch, capsys):
     """Run the command on a tiny configuration; return its exit code, stdout and stderr."""
     monkeypatch.setattr(pretraining, "CHECKPOINT_EVERY", 1)
-    monkeypatch.setattr(pretraining, "START_RATES", (0.8,))
+    monkeypatch.setattr(start, "START_RATES", (0.8,))
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
 

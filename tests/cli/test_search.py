@@ -15,7 +15,7 @@ import pytest
 from gtn_nas.config import pretrain as config
 from gtn_nas.config.base import PositiveInt
 from gtn_nas.config.pretrain import PretrainConfig
-from gtn_nas.pretraining import calibration, pretraining
+from gtn_nas.pretraining import calibration, start
 from gtn_nas.results.query import load_run
 from gtn_nas.teacher.artifact import read_header
 
@@ -416,7 +416,7 @@ class Terminal(io.StringIO):
 def photos(run_main: Main, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Options of a small search of images that no teacher that ships was made for."""
     monkeypatch.setattr(config, "PretrainConfig", Tiny)
-    monkeypatch.setattr(pretraining, "START_RATES", (0.8,))
+    monkeypatch.setattr(start, "START_RATES", (0.8,))
     monkeypatch.setattr(calibration, "RATE_SCALES", ())
     data = ["--dataset", write_photos(Path("my photos"), side=12)]
     counts = ["--candidates", 2, "--top-k", 0]

@@ -8,7 +8,7 @@ import torch
 from gtn_nas.config.pretrain import Curriculum, PretrainConfig
 from gtn_nas.errors import ResourceError
 from gtn_nas.pretraining import estimate as estimates
-from gtn_nas.pretraining import pretraining
+from gtn_nas.pretraining import start
 from gtn_nas.pretraining.estimate import Estimate, check_memory, estimate
 from gtn_nas.pretraining.pretraining import Pretraining
 
@@ -18,7 +18,7 @@ CURRICULA = [*get_args(Curriculum), "real_data"]
 @pytest.fixture
 def pretraining_of(tmp_path, monkeypatch):
     """Make a meta-training of seconds."""
-    monkeypatch.setattr(pretraining, "START_RATES", (0.8,))
+    monkeypatch.setattr(start, "START_RATES", (0.8,))
 
     def make(name="teacher", **values):
         tiny = {

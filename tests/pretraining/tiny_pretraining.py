@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from gtn_nas.config.pretrain import PretrainConfig
-from gtn_nas.pretraining import pretraining
+from gtn_nas.pretraining import pretraining, start
 from gtn_nas.pretraining.pretraining import Pretraining
 from gtn_nas.teacher.artifact import load_teacher
 
@@ -17,7 +17,7 @@ BEFORE = RATES + WARM_START
 def tiny_configs(tmp_path, monkeypatch: pytest.MonkeyPatch):
     """Return what makes configurations; a checkpoint is saved every second step."""
     monkeypatch.setattr(pretraining, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(pretraining, "START_RATES", (1.6, 0.4))
+    monkeypatch.setattr(start, "START_RATES", (1.6, 0.4))
 
     def make(name="teacher", **values):
         tiny = {

@@ -7,7 +7,7 @@ from safetensors import safe_open
 from gtn_nas import SearchConfig, load_run, search
 from gtn_nas.config.pretrain import PretrainConfig
 from gtn_nas.errors import NoTeacherError, TeacherError, UnknownNameError
-from gtn_nas.pretraining import pretraining
+from gtn_nas.pretraining import start
 from gtn_nas.pretraining.pretraining import Pretraining
 from gtn_nas.proxies.size import count_flops, count_parameters
 from gtn_nas.searching import evaluation as evaluating
@@ -46,7 +46,7 @@ def teacher(photos, tmp_path_factory):
         out=tmp_path_factory.mktemp("teacher") / "photos.safetensors",
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretraining, "START_RATES", (0.8,))
+        patch.setattr(start, "START_RATES", (0.8,))
         run = Pretraining(config)
         for _ in run.run():
             pass
